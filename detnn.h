@@ -1,0 +1,5378 @@
+/* detnn.h - neural networks that train to the same bits everywhere.          version 0.1.0, contract 1
+ *
+ *     same seed + same data + same description = same bits,
+ *     whatever the compiler, flags, instruction set, batch split, operating system or processor.
+ *
+ * One header, C99 and C++11, nothing at run time but the C library. In ONE source file:
+ *
+ *     #define DETNN_IMPLEMENTATION
+ *     #include "detnn.h"
+ *
+ * and plain #include "detnn.h" wherever else it is used. No -lm, no build system, no other file.
+ *
+ * CONTENTS
+ *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits
+ *     Contract      C1 arithmetic ... C11 a worked trace: all that a program in another language
+ *                   needs to reproduce every bit
+ *     1. Configuration
+ *     2. Public: errors, kinds, layers, losses, optimizers, descriptions
+ *     3. Public, level 1: create, fit, evaluate, predict, digest
+ *     4. Public, level 2: forward, backward, step; weights, snapshots; trace
+ *     5. Public, level 3: exact functions, generators, reductions, products, updates on plain arrays
+ *     (implementation, behind DETNN_IMPLEMENTATION)
+ *     6. Platform                       11. Kernel bodies (included again for each instruction set)
+ *     7. Floating-point guard           12. Choice of kernels
+ *     8. Errors and text                13. Network: memory and creation
+ *     9. SHA-256 and digests            14. Layers forward and backward
+ *    10. Generators, initializers       15. Losses and metrics
+ *                                       16. Optimizers and schedules
+ *                                       17. Training, evaluation, prediction
+ *                                       18. Trace     19. Self-test     20. Level 3
+ *
+ * MANUAL
+ *
+ * M1. First steps. Describe a net (detnn_net_desc), create it, fit it on arrays, predict:
+ *
+ *     #include <stdio.h>
+ *     #define DETNN_IMPLEMENTATION
+ *     #include "detnn.h"
+ *
+ *     int main(void)
+ *     {
+ *         static const float x[4][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
+ *         static const float t[4][1] = {{0}, {1}, {1}, {0}};
+ *         float y[4];
+ *         char digest[DETNN_DIGEST_TEXT];
+ *
+ *         detnn_layer layers[] = { DETNN_DENSE(8, DETNN_TANH), DETNN_DENSE(1, DETNN_SIGMOID) };
+ *         detnn_net_desc desc = detnn_net_desc_default();
+ *         desc.seed = 42;
+ *         desc.inputs = 2;
+ *         desc.layers = layers;
+ *         desc.layer_count = 2;
+ *         desc.loss = DETNN_BINARY_CROSS_ENTROPY;
+ *         desc.optimizer = detnn_adam(0.05f);
+ *
+ *         detnn_error err;
+ *         detnn_net *net;
+ *         if (detnn_net_create(&net, &desc, &err)) return fprintf(stderr, "%s\n", err.text), 1;
+ *
+ *         detnn_data data = detnn_data_default();
+ *         data.x = &x[0][0];
+ *         data.targets = &t[0][0];
+ *         data.count = 4;
+ *         detnn_fit_desc fit = detnn_fit_desc_default();
+ *         fit.epochs = 200;
+ *         if (detnn_fit(net, &data, &fit, &err)) return fprintf(stderr, "%s\n", err.text), 1;
+ *         if (detnn_predict(net, &x[0][0], 4, y, &err)) return fprintf(stderr, "%s\n", err.text), 1;
+ *
+ *         printf("%.3f %.3f %.3f %.3f\n", y[0], y[1], y[2], y[3]);
+ *         printf("%s\n", detnn_digest(net, digest));
+ *         detnn_net_destroy(net);
+ *         return 0;
+ *     }
+ *
+ * All matrices are row-major: x is [count][inputs], a dense kernel is [inputs][units]. Every
+ * description comes from its _default() function; after that a value means what it says (momentum 0
+ * is 0). Descriptions are copied; what stays the caller's is data, hooks and memory given to
+ * detnn_net_init. A net is used by one thread at a time; different nets are independent (there are no
+ * globals and no thread-locals). detnn_predict_const may run on one net in many threads at once.
+ *
+ * M2. Memory. Everything is obtained when the net is created: from malloc, from desc.allocator, or
+ * inside a block of the caller (detnn_net_size, detnn_net_init). fit, step, evaluate and predict
+ * allocate nothing. desc.batch_max is the number of samples held at once; a batch may be larger: then
+ * it is computed in parts of 64 * 2^k samples, to the same bits, and desc.parts_max says how many parts
+ * there may be (each doubling costs one more copy of the gradients). desc.predict_only leaves out all
+ * that training needs; with it, desc.weights may point to weights in flash, used where they lie.
+ *
+ * M3. Errors. What can fail returns a detnn_result (0, DETNN_OK, is success) and takes a detnn_error *
+ * last, which may be null: it receives the code and a sentence that names what is wrong. A failed call
+ * changes nothing: the net, its training state and its memory are as before. fit checks arrays before
+ * its first step; when something fails in the middle (a sample from a callback, a loss that is not
+ * finite), the net is as after the last whole step, and fit may be called again to go on from there.
+ *
+ * M4. Training. An epoch visits every sample once, in an order that depends on the seed, the epoch's
+ * number and the number of samples alone. Steps and epochs are counted from the net's creation. A fit
+ * that a callback stopped, in the middle of an epoch too, is continued by the next fit with the same
+ * data: the bits are those of a fit that was never stopped, when fit.epochs is what remained (the
+ * epoch under way counts as one). predict and evaluate never drop units and never change the net.
+ *
+ * M5. Sameness and its limits. The contract below fixes every bit of weights, moments, losses, metrics
+ * and predictions. Not part of it: the text of error messages, the sign and payload of a NaN, speed.
+ * detnn_selftest() proves in milliseconds that this build on this machine keeps it: it finds compilers
+ * that contract or re-associate, flushed subnormals, wrong rounding modes and a broken fma. Files and
+ * printf of your own are yours: print digests, or floats with %a or %.9g, when you compare.
+ *
+ * CONTRACT, version 1
+ *
+ * C1. Arithmetic. Data are IEEE 754 binary32, rounded to nearest even, subnormals kept. Every + - * /
+ * and sqrt written below is rounded to binary32 on its own, from left to right, parentheses first.
+ * fma(a, b, c) is a * b + c rounded once, and is used exactly where it is written. "binary64" names the
+ * places where the wider format is used, each operation rounded once to it; float(v) rounds to binary32
+ * once. |x| clears the sign, -x flips it. Which element is NaN is part of the contract, its sign and
+ * payload are not: digests and traces take every NaN as 0x7fc00000. max is IEEE 754-2019 maximum: any
+ * NaN gives NaN, and -0 < +0. argmax is the lowest index of a NaN, else the lowest among equals.
+ * Constants are given as bits (0x3f800000 is 1).
+ *
+ * C2. Dense. x [batch][in], w [in][out], b [out], all row-major.
+ *     forward         z[m][n]:  acc = b[n] (no bias: +0);  for k = 0 .. in-1:  acc = fma(x[m][k], w[k][n], acc)
+ *     input gradient  dx[m][k]: acc = +0;                  for n = 0 .. out-1: acc = fma(dz[m][n], w[k][n], acc)
+ *     kernel gradient dw[k][n]: sum over samples (C3), a leaf being  acc = fma(x[m][k], dz[m][n], acc)
+ *     bias gradient   db[n]:    sum over samples (C3), a leaf being  acc = acc + dz[m][n]
+ *
+ * C3. Sums over the samples of a batch. Samples are cut, in order, into leaves of 64 (the last may be
+ * shorter). A leaf is a chain from +0 in sample order. Leaves are added as a binary tree: of L > 1
+ * leaves the left subtree holds the largest power of two below L, the right one the rest, and the node
+ * is left + right. (So a batch may be computed in parts of whole subtrees, in any order.)
+ *
+ * C4. Sums along a vector. Elements are cut, in order, into chunks of 4096 (the last may be shorter). In
+ * a chunk, lane l of 64 takes elements l, l + 64, l + 128, ... as a chain from +0, by acc + x for sums
+ * and by acc = fma(x, y, acc) for dot products and sums of squares; a lane without an element is +0. Then
+ * for h = 32, 16, 8, 4, 2, 1: lane l = lane l + lane (l + h) for all l < h; lane 0 is the chunk's sum.
+ * The sums of the chunks are the leaves of a tree shaped as in C3. An empty sum is +0.
+ *
+ * C5. Elementary functions. exp, log, expm1, log1p, tanh, sigmoid(x) = 1 / (1 + e^-x), softplus(x) =
+ * log(1 + e^x), gelu(x) = x * Phi(x) (Phi the normal distribution function), silu(x) = x * sigmoid(x),
+ * their derivatives gelu' and silu', erf, sin(2 pi u) and cos(2 pi u) are correctly rounded: the
+ * binary32 nearest to the exact value, ties to even, subnormal results kept, overflow to infinity. Their
+ * values at zeros and infinities stand at their declarations (section 5).
+ *
+ * C6. Random numbers. Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers, SC 2011) maps
+ * a key of two and a counter of four 32-bit words to four words. Ten times: with p0 = 0xD2511F53 * c0
+ * and p1 = 0xCD9E8D57 * c2 (64-bit products), (c0, c1, c2, c3) becomes (high p1 ^ c1 ^ k0, low p1,
+ * high p0 ^ c3 ^ k1, low p0), then k0 += 0x9E3779B9 and k1 += 0xBB67AE85 modulo 2^32. Here the key is
+ * (seed low, seed high) and the counter is (block, step low, step high, purpose * 2^24 + layer), where
+ * layer is the layer's index in the description. Element e takes word e mod 4 of block e div 4.
+ *     purpose 1  kernel initializer     step 0, or the attempt; e = index in the kernel tensor
+ *     purpose 2  bias initializer       likewise, in the bias tensor
+ *     purpose 3  dropout                step = the net's steps done; e = row * width + column, the row
+ *                                       counted in the whole step's batch
+ *     purpose 4  order of an epoch      step = epoch (from 0), layer 0
+ *     purpose 5  for the user           detnn_random_words: step, layer and e are the user's
+ * Uniform: u(w) = (w >> 8) * 2^-24, in [0, 1). Normal: elements 2i and 2i+1 take the words a, b of 2i
+ * and 2i+1:  u1 = ((a >> 8) + 1) * 2^-24,  u2 = (b >> 8) * 2^-24,  r = sqrt(-2 * log(u1)),
+ * z[2i] = r * cos(2 pi u2),  z[2i+1] = r * sin(2 pi u2)  (C5's cos and sin). Below a bound n < 2^32,
+ * without bias (Lemire 2019): p = w * n in 64 bits; while low(p) < (2^32 - n) mod n, take the next word
+ * and multiply again; the result is high(p). Words are taken one after another, e = 0, 1, 2, ...
+ *
+ * The order of an epoch of n samples: element i is at place perm(i).
+ * n <= 64: a = 0 .. n-1; for i = n-1 down to 1: swap a[i] with a[j], j below i + 1; perm(i) = a[i].
+ * n > 64: B = bits of n - 1, low = B div 2, high = B - low. v = i; repeat { L = v >> low,
+ * R = v mod 2^low; for r = 0 .. 11: if r is even L ^= mix(R, K[r]) mod 2^high, else
+ * R ^= mix(L, K[r]) mod 2^low; v = L << low | R } until v < n; perm(i) = v. K[r] is word r of the stream.
+ * mix(x, k), modulo 2^32: h = (low x) ^ k ^ (high x) * 0x9E3779B1;  h ^= h >> 16;  h *= 0x7FEB352D;
+ * h ^= h >> 15;  h *= 0x846CA68B;  h ^= h >> 16  (low x, high x: the halves of 64 bits).
+ * A batch takes the next batch_size places; the last of an epoch may be shorter. Without shuffling
+ * perm(i) = i. validation_split s keeps the last floor(s * n) (binary64 product) samples out of it.
+ *
+ * C7. Initializers, for a tensor with fan in = inputs, fan out = units (bias too); element e has word w:
+ *     zeros, constant(a)   +0, a
+ *     uniform(a, b)        fma(b - a, u(w), a)
+ *     normal(a, b)         fma(b, z, a)                                    (mean a, deviation b)
+ *     truncated normal     as normal, z from attempt 0, 1, ... (step of the counter), the first |z| <= 2
+ *     glorot uniform, normal   uniform(-l, l), l = float(sqrt(6 / (in + out)));  normal(0, float(sqrt(2 / (in + out))))
+ *     he uniform, normal       uniform(-l, l), l = float(sqrt(6 / in));          normal(0, float(sqrt(2 / in)))
+ *     lecun uniform, normal    uniform(-l, l), l = float(sqrt(3 / in));          normal(0, float(sqrt(1 / in)))
+ *                          (division and sqrt in binary64; the normals are not truncated: PyTorch's
+ *                          kaiming_normal_ with fan in and xavier_normal_, not Keras's he_normal)
+ *     orthogonal(a)        m = min(in, out) vectors of n = max(in, out); vector j, element i is z of
+ *                          e = j * n + i. For j = 0 .. m-1, twice: for i = 0 .. j-1: c = dot(q_i, v_j) (C4),
+ *                          v_j = fma(-c, q_i, v_j). Then s = sqrt(dot(v_j, v_j)), q_j = v_j / s (where s
+ *                          is not > 0: +0, but 1 in element j). w = a * q: q_j is column j where
+ *                          in >= out, else row j.
+ *
+ * C8. Layers. Forward, and the gradient dx from dy (y the layer's output, z its input):
+ *     linear        z                                          dy
+ *     ReLU          0 > z ? +0 : z                             y > 0 ? dy : +0
+ *     leaky ReLU    z > 0 ? z : alpha * z                      y > 0 ? dy : alpha * dy
+ *     ELU           z > 0 ? z : alpha * expm1(z)               y > 0 ? dy : dy * (y + alpha)
+ *     SELU          z > 0 ? scale * z : sa * expm1(z)          y > 0 ? scale * dy : dy * (y + sa)
+ *                   scale = 0x3f867d5f, sa = 0x3fe10966
+ *     sigmoid       sigmoid(z)                                 dy * (y * (1 - y))
+ *     tanh          tanh(z)                                    dy * ((1 - y) * (1 + y))
+ *     softplus      softplus(z)                                dy * sigmoid(z)
+ *     SiLU, GELU    silu(z), gelu(z)                           dy * silu'(z), dy * gelu'(z)
+ *     softmax       a row: m = max z; e = exp(z - m); s = sum e (C4);   p * (dy - dot(p, dy) (C4))
+ *                   p = e / s
+ *     dropout       T = ceil(rate * 2^32), keep = word >= T, s = 1 / (1 - rate):
+ *                   keep ? x * s : +0                          keep ? dy * s : +0
+ *     standardize   (x - mean) / deviation                     dy / deviation
+ * A frozen layer passes gradients on and keeps its weights. Standardize takes, for every feature, mean =
+ * S / float(N) with S the sum over all N training samples (C3), then V, the sum (C3) of d * d with
+ * d = x - mean (a leaf: acc = fma(d, d, acc)), deviation = sqrt(V / float(N)), or 1 where that is 0.
+ *
+ * C9. Losses. n = samples in the whole step, inv = 1 / float(n); c = weight * inv (inv where there are no
+ * weights). The step's loss is (sum over samples (C3) of weight * loss, or of loss) * inv. q = c /
+ * float(outputs). In evaluate and validation n counts all samples. y is the output, t the target:
+ *     cross-entropy    with m, e, s, p of softmax: d_j = log(s) - (z_j - m). Class label k means t_j = 1 at
+ *                      k, 0 elsewhere. Smoothing eps: t_j = fma(1 - eps, t_j, eps / float(classes)).
+ *                      loss = dot(t, d) (C4), where an element with t_j = 0 adds nothing; for a label
+ *                      without smoothing that is d_k. Gradient for z: (p_j - t_j) * c
+ *     binary cross-    v_j = fma(t_j, softplus(-z_j), (1 - t_j) * softplus(z_j));
+ *     entropy          loss = sum v (C4) / float(outputs). Gradient for z: (sigmoid(z_j) - t_j) * q
+ *     mean squared     d = y - t;  loss = dot(d, d) (C4) / float(outputs);  dy = (d + d) * q
+ *     mean absolute    loss = sum |d| (C4) / float(outputs);  dy = d > 0 ? q : d < 0 ? -q : +0
+ *     Huber, delta     a = |d|;  v = a <= delta ? (0.5 * d) * d : delta * (a - 0.5 * delta);
+ *                      loss = sum v (C4) / float(outputs);  dy = a <= delta ? d * q : d > 0 ? delta * q : -(delta * q)
+ * Cross-entropy takes z from a final softmax, binary cross-entropy from a final sigmoid (the gradient
+ * then goes to z at once), or both from a final linear layer, whose outputs are the logits.
+ * Accuracy: cross-entropy: samples with argmax z = label (or argmax t), over n. Binary: pairs with
+ * (z > 0) = (t > 0.5), over n * outputs; float(binary64 quotient). Other losses: 0. The mean
+ * absolute error is mean absolute's loss on y and t (for a label t is one-hot, or the label itself
+ * where there is one output), unweighted. The loss of an epoch
+ * is float(A / R): over its steps in order, in binary64, A = A + loss * rows, R = R + rows.
+ *
+ * C10. Optimizers. A step works on the tensors of layers that are not frozen: g the gradient, w the
+ * weights, v and m moments that start as +0. First clip_value c > 0: g = g < -c ? -c : g > c ? c : g.
+ * Then clip_norm c > 0: N = sqrt of the sum, as a tree shaped as in C3 over the tensors in the digest's
+ * order, of dot(g, g) (C4); where N > c: g = g * (c / N). Then weight_decay d > 0, on kernels, not on
+ * biases, but for AdamW: g = fma(d, w, g). lr is the step's learning rate in binary64.
+ *     SGD       momentum u = 0: w = fma(-float(lr), g, w). Else v = fma(u, v, g), and with h = v, or
+ *               h = fma(u, v, g) for Nesterov: w = fma(-float(lr), h, w)
+ *     Adam      m = fma(beta1, m, (1 - beta1) * g);  v = fma(beta2, v, ((1 - beta2) * g) * g);
+ *               w = fma(-a, m / fma(sqrt(v), r, epsilon), w)
+ *               a = float(lr / (1 - pow(beta1, t))), r = float(1 / sqrt(1 - pow(beta2, t))) in
+ *               binary64, t = steps done + 1
+ *     AdamW     first, on kernels, w = float(1 - lr * weight_decay) * w (binary64); then Adam
+ *     RMSprop   v = fma(rho, v, ((1 - rho) * g) * g);  h = g / (sqrt(v) + epsilon); momentum u = 0:
+ *               w = fma(-float(lr), h, w), else m = fma(u, m, h), w = fma(-float(lr), m, w)
+ * pow(b, t) in binary64: r = 1; while t > 0: { if t is odd, r = r * b; b = b * b; t = t div 2 }.
+ * Schedules, in binary64, L the optimizer's learning_rate, t = steps done: where t < warmup_steps W,
+ * lr = L * (t + 1) / W (left to right). Else with t = t - W:
+ *     constant      L
+ *     step          L * pow(gamma, t div period)
+ *     exponential   L * pow(gamma, t)
+ *     cosine        final + (L - final) * (0.5 * (1 + cos(2 pi k 2^-24))), k = floor(t * 2^23 / period)
+ *                   exact in integers, 2^23 where t >= period
+ * Defaults: SGD momentum 0, no Nesterov. Adam, AdamW beta1 0x3f666666 (0.9), beta2 0x3f7fbe77 (0.999),
+ * epsilon 0x322bcc77 (1e-8), AdamW's weight_decay as given. RMSprop rho 0x3f666666 (0.9),
+ * epsilon 0x33d6bf95 (1e-7). Leaky ReLU's alpha 0x3c23d70a (0.01), ELU's 1; Huber's delta 1. Kernels
+ * start by Glorot uniform, biases by zeros. Clipping, decay, smoothing and schedules are off.
+ *
+ * C11. Digests: SHA-256 (FIPS 180-4), written as 64 lower-case hexadecimal digits. A tensor's is that of the joined
+ * digests (32 bytes each) of its pieces of 65536 bytes (the last may be shorter), elements in row-major
+ * order, 4 bytes each, little-endian, NaN as 0x7fc00000; without elements, of nothing. A net's is that
+ * of lines "layer name shape digest\n", layer and name as in
+ *     0 mean 4, 0 deviation 4, 1 kernel 4x32, 1 bias 32, ...
+ * in decimal, layers in order, kernel (or mean) before bias (or deviation). The digest of the training
+ * state adds, after those lines, the same for the optimizer's moments in the same order, first all
+ * "kernel.moment1" and "bias.moment1", then all of "moment2" (SGD with momentum: its v is moment1. Adam: m
+ * is moment1, v moment2. RMSprop: v is moment1, with momentum m is moment2; frozen layers have moments
+ * too), then, of early stopping with kept weights, where there are some, "kernel.best", "bias.best"
+ * (and "mean.best", "deviation.best"), then the lines
+ *     "contract 1\n" "seed %u\n" "step %u\n" "epoch %u\n" "position %u\n" "samples %u\n"
+ *     "loss_sum %016x\n"    (A of C9 so far, as bits)
+ *     "best %08x %u %u\n"   (best loss as bits, its epoch, epochs since without improvement)
+ * position: samples of the epoch under way that are done; samples: how many it has, 0 between epochs
+ * of a fit that ended by itself.
+ */
+
+/* ==== 1. Configuration ================================================================================ */
+
+#ifndef DETNN_H
+#define DETNN_H
+
+/* Each of these is 0 or 1; define it before the #include (the same in every unit).
+ *
+ * DETNN_STATIC        1: every function is static: for one unit, or one copy in each of several. */
+#ifndef DETNN_STATIC
+#define DETNN_STATIC 0
+#endif
+/* DETNN_FREESTANDING  1: no hosted header; implies DETNN_NO_STDIO and DETNN_NO_MALLOC. The compiler may
+ *                     still emit calls to memcpy, memset and memcmp, as it may everywhere. */
+#ifndef DETNN_FREESTANDING
+#define DETNN_FREESTANDING 0
+#endif
+/* DETNN_NO_STDIO      1: no <stdio.h>: the functions that take a FILE * or a path are left out. */
+#ifndef DETNN_NO_STDIO
+#define DETNN_NO_STDIO DETNN_FREESTANDING
+#endif
+/* DETNN_NO_MALLOC     1: no <stdlib.h>: memory comes from desc.allocator or detnn_net_init. */
+#ifndef DETNN_NO_MALLOC
+#define DETNN_NO_MALLOC DETNN_FREESTANDING
+#endif
+/* DETNN_FEATURES      what the program uses (a sum of the constants below); the compiler drops the rest,
+ *                     and naming it in a description is an error with a sentence. */
+#ifndef DETNN_FEATURES
+#define DETNN_FEATURES DETNN_FEATURE_ALL
+#endif
+#define DETNN_FEATURE_TRAINING     0x0001 /* fit, forward, backward, step */
+#define DETNN_FEATURE_DROPOUT      0x0002
+#define DETNN_FEATURE_STANDARDIZE  0x0004
+#define DETNN_FEATURE_ACTIVATIONS  0x0008 /* those beside linear, ReLU and softmax */
+#define DETNN_FEATURE_LOSSES       0x0010 /* those beside cross-entropy */
+#define DETNN_FEATURE_MOMENTUM     0x0020 /* SGD with momentum (plain SGD always is there) */
+#define DETNN_FEATURE_ADAM         0x0040 /* Adam and AdamW */
+#define DETNN_FEATURE_RMSPROP      0x0080
+#define DETNN_FEATURE_CLIPPING     0x0100
+#define DETNN_FEATURE_SCHEDULES    0x0200
+#define DETNN_FEATURE_INITIALIZERS 0x0400 /* those that draw; without it kernels start by zeros */
+#define DETNN_FEATURE_TRACE        0x0800
+#define DETNN_FEATURE_ALL          0x0fff
+/* DETNN_SELF          the name by which this header includes itself, once for each instruction set. */
+#ifndef DETNN_SELF
+#define DETNN_SELF "detnn.h"
+#endif
+/* DETNN_PORTABLE      1: plain C only: no intrinsics, no assembler, fma emulated in integers and
+ *                     binary64 unless the compiler's flags promise it. */
+#ifndef DETNN_PORTABLE
+#define DETNN_PORTABLE 0
+#endif
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if DETNN_STATIC && (defined(__GNUC__) || defined(__clang__))
+#define DETNN_API static __attribute__((unused))
+#elif DETNN_STATIC
+#define DETNN_API static
+#else
+#define DETNN_API
+#endif
+
+#define DETNN_VERSION  "0.1.0"
+#define DETNN_CONTRACT 1 /* version of the arithmetic contract: equal contracts, equal bits */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ==== 2. Public: errors, kinds, layers, losses, optimizers, descriptions =============================== */
+
+/* Results. detnn_result_text(code) gives the text. */
+#define DETNN_RESULTS(X)                                                                                \
+    X(DETNN_OK,              "ok")                                                                      \
+    X(DETNN_ERROR_NULL,      "a pointer is null")                                                       \
+    X(DETNN_ERROR_VALUE,     "a value is out of range")                                                 \
+    X(DETNN_ERROR_SHAPE,     "shapes do not fit")                                                       \
+    X(DETNN_ERROR_SIZE,      "a size is zero, too large, or a product overflows")                       \
+    X(DETNN_ERROR_MEMORY,    "not enough memory")                                                       \
+    X(DETNN_ERROR_DATA,      "bad data")                                                                \
+    X(DETNN_ERROR_NONFINITE, "training reached NaN or infinity")                                        \
+    X(DETNN_ERROR_STATE,     "not possible in the present state")                                       \
+    X(DETNN_ERROR_FEATURE,   "not part of this build")                                                  \
+    X(DETNN_ERROR_CALLBACK,  "a callback failed")                                                       \
+    X(DETNN_ERROR_SELFTEST,  "this build or machine breaks the contract")
+#define DETNNI_ENUM(name, text) name,
+typedef enum detnn_result { DETNN_RESULTS(DETNNI_ENUM) DETNN_RESULT_COUNT } detnn_result;
+
+typedef struct detnn_net detnn_net; /* opaque */
+
+typedef struct detnn_error {
+    detnn_result code;
+    char text[220]; /* one sentence, no newline, always terminated */
+} detnn_error;
+
+#define DETNN_LAYER_KINDS(X)                                                                            \
+    X(DETNN_LAYER_DENSE,       "dense")                                                                 \
+    X(DETNN_LAYER_DROPOUT,     "dropout")                                                               \
+    X(DETNN_LAYER_ACTIVATION,  "activation")                                                            \
+    X(DETNN_LAYER_STANDARDIZE, "standardize")
+typedef enum detnn_layer_kind { DETNN_LAYER_KINDS(DETNNI_ENUM) DETNN_LAYER_KIND_COUNT } detnn_layer_kind;
+
+#define DETNN_ACTIVATIONS(X)                                                                            \
+    X(DETNN_LINEAR,     "linear")                                                                       \
+    X(DETNN_RELU,       "relu")                                                                         \
+    X(DETNN_LEAKY_RELU, "leaky_relu")                                                                   \
+    X(DETNN_ELU,        "elu")                                                                          \
+    X(DETNN_SELU,       "selu")                                                                         \
+    X(DETNN_SIGMOID,    "sigmoid")                                                                      \
+    X(DETNN_TANH,       "tanh")                                                                         \
+    X(DETNN_SOFTPLUS,   "softplus")                                                                     \
+    X(DETNN_SILU,       "silu")                                                                         \
+    X(DETNN_GELU,       "gelu")                                                                         \
+    X(DETNN_SOFTMAX,    "softmax")
+typedef enum detnn_activation { DETNN_ACTIVATIONS(DETNNI_ENUM) DETNN_ACTIVATION_COUNT } detnn_activation;
+
+#define DETNN_INITIALIZERS(X)                                                                           \
+    X(DETNN_ZEROS,            "zeros")                                                                  \
+    X(DETNN_CONSTANT,         "constant")                                                               \
+    X(DETNN_UNIFORM,          "uniform")                                                                \
+    X(DETNN_NORMAL,           "normal")                                                                 \
+    X(DETNN_TRUNCATED_NORMAL, "truncated_normal")                                                       \
+    X(DETNN_GLOROT_UNIFORM,   "glorot_uniform")                                                         \
+    X(DETNN_GLOROT_NORMAL,    "glorot_normal")                                                          \
+    X(DETNN_HE_UNIFORM,       "he_uniform")                                                             \
+    X(DETNN_HE_NORMAL,        "he_normal")                                                              \
+    X(DETNN_LECUN_UNIFORM,    "lecun_uniform")                                                          \
+    X(DETNN_LECUN_NORMAL,     "lecun_normal")                                                           \
+    X(DETNN_ORTHOGONAL,       "orthogonal")
+typedef enum detnn_initializer_kind {
+    DETNN_INITIALIZERS(DETNNI_ENUM) DETNN_INITIALIZER_COUNT
+} detnn_initializer_kind;
+
+#define DETNN_LOSSES(X)                                                                                 \
+    X(DETNN_CROSS_ENTROPY,        "cross_entropy")                                                      \
+    X(DETNN_BINARY_CROSS_ENTROPY, "binary_cross_entropy")                                               \
+    X(DETNN_MEAN_SQUARED_ERROR,   "mean_squared_error")                                                 \
+    X(DETNN_MEAN_ABSOLUTE_ERROR,  "mean_absolute_error")                                                \
+    X(DETNN_HUBER,                "huber")
+typedef enum detnn_loss { DETNN_LOSSES(DETNNI_ENUM) DETNN_LOSS_COUNT } detnn_loss;
+
+#define DETNN_OPTIMIZERS(X)                                                                             \
+    X(DETNN_SGD,     "sgd")                                                                             \
+    X(DETNN_ADAM,    "adam")                                                                            \
+    X(DETNN_ADAMW,   "adamw")                                                                           \
+    X(DETNN_RMSPROP, "rmsprop")
+typedef enum detnn_optimizer_kind { DETNN_OPTIMIZERS(DETNNI_ENUM) DETNN_OPTIMIZER_COUNT } detnn_optimizer_kind;
+
+#define DETNN_SCHEDULES(X)                                                                              \
+    X(DETNN_SCHEDULE_CONSTANT,    "constant")                                                           \
+    X(DETNN_SCHEDULE_STEP,        "step")                                                               \
+    X(DETNN_SCHEDULE_EXPONENTIAL, "exponential")                                                        \
+    X(DETNN_SCHEDULE_COSINE,      "cosine")
+typedef enum detnn_schedule_kind { DETNN_SCHEDULES(DETNNI_ENUM) DETNN_SCHEDULE_COUNT } detnn_schedule_kind;
+
+/* The tensors of a layer: dense has kernel and bias, standardize has mean and deviation. */
+#define DETNN_TENSORS(X)                                                                                \
+    X(DETNN_KERNEL,    "kernel")                                                                        \
+    X(DETNN_BIAS,      "bias")                                                                          \
+    X(DETNN_MEAN,      "mean")                                                                          \
+    X(DETNN_DEVIATION, "deviation")
+typedef enum detnn_tensor { DETNN_TENSORS(DETNNI_ENUM) DETNN_TENSOR_COUNT } detnn_tensor;
+
+/* Sets of kernels. All give the same bits; AUTO takes the fastest that this machine has. */
+#define DETNN_ISAS(X)                                                                                   \
+    X(DETNN_ISA_AUTO,   "auto")                                                                         \
+    X(DETNN_ISA_PLAIN,  "plain")  /* plain C, fma emulated where the compiler has none: the reference */ \
+    X(DETNN_ISA_SSE2,   "sse2")   /* x86 with SSE2, fma emulated */                                     \
+    X(DETNN_ISA_AVX2,   "avx2")   /* x86 with AVX2 and FMA */                                           \
+    X(DETNN_ISA_AVX512, "avx512") /* x86 with AVX-512 F, DQ, BW and VL */                               \
+    X(DETNN_ISA_NEON,   "neon")   /* AArch64 */
+typedef enum detnn_isa { DETNN_ISAS(DETNNI_ENUM) DETNN_ISA_COUNT } detnn_isa;
+
+/* How a tensor starts; a and b as in the manual (C7): constant(a), uniform(a, b), normals (mean a,
+ * deviation b), orthogonal(gain a); unused elsewhere. */
+typedef struct detnn_initializer {
+    detnn_initializer_kind kind;
+    float a, b;
+} detnn_initializer;
+
+/* A layer. Write it with the macros below; they can stand in a static const array. */
+typedef struct detnn_layer {
+    detnn_layer_kind kind;
+    size_t units;                /* dense: number of outputs */
+    detnn_activation activation; /* dense, activation */
+    float alpha;                 /* leaky ReLU: slope, >= 0; ELU: > 0 */
+    float rate;                  /* dropout: the share that is dropped, 0 <= rate < 1 */
+    detnn_initializer kernel, bias;
+    int use_bias;                /* dense: 0 leaves the bias out */
+    int frozen;                  /* dense: 1 keeps the weights as they are (see detnn_freeze) */
+} detnn_layer;
+
+#define DETNNI_ALPHA(activation) ((activation) == DETNN_LEAKY_RELU ? 0.01f : 1.0f)
+#define DETNNI_START             { DETNN_GLOROT_UNIFORM, 0.0f, 0.0f }, { DETNN_ZEROS, 0.0f, 0.0f }
+/* Dense: y = activation(x * kernel + bias); kernel starts by glorot_uniform, bias by zeros. */
+#define DETNN_DENSE(units, activation)                                                                  \
+    { DETNN_LAYER_DENSE, units, activation, DETNNI_ALPHA(activation), 0.0f, DETNNI_START, 1, 0 }
+/* Dense with all that can be chosen; the initializers' kinds take their a and b. */
+#define DETNN_DENSE_EX(units, activation, alpha, kernel, kernel_a, kernel_b, bias, bias_a, bias_b, use_bias, frozen) \
+    { DETNN_LAYER_DENSE, units, activation, alpha, 0.0f, { kernel, kernel_a, kernel_b },                \
+      { bias, bias_a, bias_b }, use_bias, frozen }
+/* Dropout (Srivastava et al. 2014), inverted: what is kept is scaled by 1 / (1 - rate) in training;
+ * predict and evaluate pass it by. */
+#define DETNN_DROPOUT(rate) { DETNN_LAYER_DROPOUT, 0, DETNN_LINEAR, 1.0f, rate, DETNNI_START, 0, 0 }
+/* An activation as a layer of its own, with leaky ReLU's or ELU's alpha, or the default. */
+#define DETNN_ACTIVATE(activation) \
+    { DETNN_LAYER_ACTIVATION, 0, activation, DETNNI_ALPHA(activation), 0.0f, DETNNI_START, 0, 0 }
+#define DETNN_ACTIVATE_EX(activation, alpha) \
+    { DETNN_LAYER_ACTIVATION, 0, activation, alpha, 0.0f, DETNNI_START, 0, 0 }
+/* (x - mean) / deviation for each feature; only as the first layer. The first fit takes both from its
+ * training samples (validation apart), detnn_adapt does so by hand. */
+#define DETNN_STANDARDIZE() \
+    { DETNN_LAYER_STANDARDIZE, 0, DETNN_LINEAR, 1.0f, 0.0f, DETNNI_START, 0, 0 }
+
+/* Optimizers. Make one with detnn_sgd() ... and change fields after that. */
+typedef struct detnn_optimizer {
+    detnn_optimizer_kind kind;
+    float learning_rate;  /* > 0 */
+    float momentum;       /* SGD, RMSprop: 0 <= momentum < 1 */
+    int nesterov;         /* SGD with momentum */
+    float beta1, beta2;   /* Adam, AdamW: 0 <= beta < 1 */
+    float rho;            /* RMSprop: 0 <= rho < 1 */
+    float epsilon;        /* > 0 */
+    float weight_decay;   /* >= 0; AdamW: decoupled; else added to the gradient. Kernels only, no biases */
+    float clip_value;     /* 0: off; else gradients are cut to [-clip_value, clip_value] */
+    float clip_norm;      /* 0: off; else the norm over all gradients is at most clip_norm */
+} detnn_optimizer;
+
+/* Learning rate over the steps (manual, C10). */
+typedef struct detnn_schedule {
+    detnn_schedule_kind kind;
+    uint64_t warmup_steps; /* linear warm-up from 1/warmup_steps of the rate, before all kinds */
+    uint64_t period;       /* step: steps between drops; cosine: steps from learning_rate to final; >= 1 */
+    float gamma;           /* step, exponential: factor, 0 < gamma <= 1 */
+    float final;           /* cosine: the rate at the end, >= 0 */
+} detnn_schedule;
+
+/* The caller's memory provider. alloc returns memory for any type, or null; release gets back what
+ * alloc gave, with its size. */
+typedef struct detnn_allocator {
+    void *(*alloc)(void *user, size_t size);
+    void (*release)(void *user, void *memory, size_t size);
+    void *user;
+} detnn_allocator;
+
+/* Description of a net. Start from detnn_net_desc_default(); defaults in brackets. */
+typedef struct detnn_net_desc {
+    uint64_t seed;             /* [0] */
+    size_t inputs;             /* features of a sample; must be given */
+    const detnn_layer *layers; /* must be given; copied */
+    size_t layer_count;
+    detnn_loss loss;           /* [DETNN_CROSS_ENTROPY] */
+    float label_smoothing;     /* [0] cross-entropy: 0 <= eps < 1 */
+    float huber_delta;         /* [1] > 0 */
+    detnn_optimizer optimizer; /* [detnn_adam(0.001f)] */
+    detnn_schedule schedule;   /* [constant, no warm-up] */
+    size_t batch_max;          /* [256] samples held at once, see M2 */
+    size_t parts_max;          /* [1] parts that a batch may be cut into, see M2 */
+    int keep_best;             /* [0] 1: room for the best weights (fit.restore_best) */
+    int trace;                 /* [0] 1: room for detnn_trace_start */
+    int predict_only;          /* [0] 1: nothing that training needs */
+    const float *weights;      /* [null] with predict_only: all weights in the digest's order, used where
+                                  they lie, which must be aligned as a float and outlive the net */
+    detnn_isa isa;             /* [DETNN_ISA_AUTO] forces a set of kernels */
+    detnn_allocator allocator; /* [malloc and free] */
+} detnn_net_desc;
+
+/* One sample, for a data callback to fill. */
+typedef struct detnn_sample {
+    uint64_t index;  /* which sample, 0 .. count-1 */
+    uint64_t epoch;  /* 0-based; with training = 0 it is 0 */
+    uint64_t seed;   /* of the net: augmentation may draw with detnn_random_words(seed, ...) */
+    int training;    /* 1 for a step of fit; 0 for evaluate, validation, standardize */
+    float *x;        /* [inputs], to be filled */
+    float *target;   /* [outputs], to be filled where the data have targets; else null */
+    uint32_t label;  /* to be set where the data have labels */
+    float weight;    /* 1; may be set, >= 0 */
+} detnn_sample;
+
+/* Data: arrays, or a callback that gives one sample at a time, in any order, the same for the same
+ * index, epoch and training. Nothing is copied; all stays the caller's, unchanged. */
+typedef struct detnn_data {
+    size_t count;          /* samples */
+    const float *x;        /* [count][inputs] */
+    const uint32_t *labels;/* [count], classes 0 .. outputs-1 (binary cross-entropy, one output: 0 or 1) */
+    const float *targets;  /* [count][outputs]; give labels or targets */
+    const float *weights;  /* [count], >= 0, or null: all 1 */
+    int (*get)(void *user, detnn_sample *sample); /* instead of the arrays; not 0 on failure */
+    int get_labels;        /* with get: 1 where it sets labels, 0 where it fills targets */
+    void *user;
+} detnn_data;
+
+/* What the callbacks of fit are told. */
+typedef struct detnn_progress {
+    uint64_t epoch, step;     /* from the net's creation; in on_step, steps done */
+    size_t position, samples; /* of the epoch: samples done and in all */
+    float loss, accuracy;     /* on_step: of the step; on_epoch: of the epoch */
+    float val_loss, val_accuracy; /* on_epoch with validation, else 0 */
+    float learning_rate;
+    int improved;             /* on_epoch: 1 where the watched loss is the best so far */
+} detnn_progress;
+
+/* How to fit. Start from detnn_fit_desc_default(); defaults in brackets. */
+typedef struct detnn_fit_desc {
+    uint64_t epochs;              /* [1] epochs to complete; one that was stopped counts when it is completed */
+    size_t batch_size;            /* [32] */
+    int shuffle;                  /* [1] 0: in the order of the data */
+    float validation_split;       /* [0] the last share of the data is for validation, 0 <= s < 1 */
+    const detnn_data *validation; /* [null] data of its own for validation (then no split) */
+    uint64_t patience;            /* [0: off] stop after this many epochs without a better loss (of
+                                     validation where there is one, else of training) */
+    float min_delta;              /* [0] better means lower by more than this */
+    int restore_best;             /* [0] 1: end with the weights of the best epoch (desc.keep_best) */
+    int restart;                  /* [0] 1: forget an epoch under way and begin a new one */
+    int (*on_step)(void *user, detnn_net *net, const detnn_progress *progress);  /* not 0 stops fit */
+    int (*on_epoch)(void *user, detnn_net *net, const detnn_progress *progress); /* not 0 stops fit */
+    void *user;                   /* (callbacks may read, predict and evaluate with net, not train it) */
+} detnn_fit_desc;
+
+typedef struct detnn_metrics {
+    float loss, accuracy, mean_absolute_error;
+    size_t count; /* samples */
+} detnn_metrics;
+
+/* ==== 3. Public, level 1: create, fit, evaluate, predict, digest ======================================== */
+
+/* Defaults, to be changed field by field. */
+DETNN_API detnn_net_desc detnn_net_desc_default(void);
+DETNN_API detnn_data detnn_data_default(void);         /* everything empty */
+DETNN_API detnn_fit_desc detnn_fit_desc_default(void);
+DETNN_API detnn_schedule detnn_schedule_default(void); /* constant, period 1, gamma 1 */
+
+/* Optimizers with the defaults of C10.
+ * SGD: momentum as in PyTorch (Sutskever et al. 2013 with lr outside). Adam: Kingma, Ba 2015, epsilon
+ * outside the root, as PyTorch. AdamW: Loshchilov, Hutter 2019. RMSprop: Hinton's lecture 6e, as
+ * PyTorch, rho and epsilon as Keras. */
+DETNN_API detnn_optimizer detnn_sgd(float learning_rate);
+DETNN_API detnn_optimizer detnn_sgd_momentum(float learning_rate, float momentum, int nesterov);
+DETNN_API detnn_optimizer detnn_adam(float learning_rate);
+DETNN_API detnn_optimizer detnn_adamw(float learning_rate, float weight_decay);
+DETNN_API detnn_optimizer detnn_rmsprop(float learning_rate);
+
+/* Makes a net with its starting weights. On failure *net is null.
+ * create: memory from desc->allocator or malloc. init: inside block (any alignment, at least
+ * detnn_net_size bytes, the caller's until destroy). size: that number of bytes, exactly.
+ * Errors: NULL, VALUE, SHAPE, SIZE, MEMORY, FEATURE; the sentence names the layer and field. */
+DETNN_API detnn_result detnn_net_create(detnn_net **net, const detnn_net_desc *desc, detnn_error *err);
+DETNN_API detnn_result detnn_net_init(detnn_net **net, const detnn_net_desc *desc, void *block, size_t block_size,
+                                      detnn_error *err);
+DETNN_API detnn_result detnn_net_size(const detnn_net_desc *desc, size_t *size, detnn_error *err);
+DETNN_API void detnn_net_destroy(detnn_net *net); /* null is allowed; a block given to init stays the caller's */
+
+/* A second net, equal in every bit of weights and training state, from the same memory provider as the
+ * first was created with (a net made by detnn_net_init cannot be copied so: init another, then
+ * detnn_snapshot and detnn_restore). */
+DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, detnn_error *err);
+
+/* Trains. See detnn_fit_desc and M4. A fit that a callback stops returns DETNN_OK.
+ * Errors: NULL, VALUE, SHAPE, SIZE, DATA (which sample, which element), NONFINITE (which epoch and step:
+ * the loss, a gradient or a new weight is not finite, the net is as after the step before), CALLBACK, STATE. */
+DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err);
+
+/* One step on all samples of data, as one batch in their order (online learning: count = 1).
+ * loss: the step's mean loss before the update, or null. Errors as fit. */
+DETNN_API detnn_result detnn_train_batch(detnn_net *net, const detnn_data *data, float *loss, detnn_error *err);
+
+/* Loss and metrics over all samples of data; never drops, changes nothing. Errors as fit. */
+DETNN_API detnn_result detnn_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics, detnn_error *err);
+
+/* x: [count][inputs] -> y: [count][outputs], apart from x. Never drops. The bits of a row depend on
+ * that row alone. predict uses the net's own scratch memory; predict_const takes the caller's (at least
+ * detnn_predict_size(net, rows) bytes for parts of `rows` samples, any alignment), leaves the net
+ * untouched and so may run in many threads at once. Errors: NULL, SIZE, MEMORY, STATE. */
+DETNN_API detnn_result detnn_predict(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err);
+DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x, size_t count, float *y,
+                                           void *scratch, size_t scratch_size, detnn_error *err);
+DETNN_API size_t detnn_predict_size(const detnn_net *net, size_t rows); /* 0 where it overflows */
+
+/* Standardize layer: takes mean and deviation from the samples of data. (fit does so by itself where it
+ * has not been done.) Errors as fit. */
+DETNN_API detnn_result detnn_adapt(detnn_net *net, const detnn_data *data, detnn_error *err);
+
+/* Digests as text (C11), written to out and returned: of the weights; of weights and training state; of
+ * an array of floats as one tensor. */
+#define DETNN_DIGEST_TEXT 65
+DETNN_API char *detnn_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT]);
+DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT]);
+DETNN_API char *detnn_tensor_digest(const float *values, size_t count, char out[DETNN_DIGEST_TEXT]);
+
+/* What a net is and where its training stands. */
+typedef struct detnn_net_info {
+    size_t inputs, outputs, layer_count;
+    size_t parameters, trainable; /* weights in all, and those of layers that are not frozen */
+    uint64_t step, epoch;         /* done, from creation */
+    size_t position, samples;     /* of an epoch under way: samples done and in all; 0, 0 between fits */
+    float best_loss;              /* of early stopping; +infinity before the first epoch */
+    uint64_t best_epoch, stale_epochs;
+    detnn_isa isa;                /* the kernels in use */
+    size_t memory;                /* bytes, all of them */
+} detnn_net_info;
+DETNN_API detnn_net_info detnn_info(const detnn_net *net);
+
+/* Writes a table of layers with shapes and parameter counts to text (at most size bytes, terminated where
+ * size > 0) and returns the length of the whole table without the terminator. */
+DETNN_API size_t detnn_summary(const detnn_net *net, char *text, size_t size);
+
+/* Names of codes and kinds, "?" for an unknown one. */
+DETNN_API const char *detnn_result_text(detnn_result code);
+DETNN_API const char *detnn_isa_name(detnn_isa isa);
+DETNN_API const char *detnn_activation_name(detnn_activation activation);
+
+/* Checks in milliseconds that this build keeps the contract on this machine and in this thread's
+ * floating-point environment: arithmetic, fma, subnormals, rounding, exact functions, generators,
+ * SHA-256, every set of kernels against plain C, and a short training. Error: SELFTEST, what failed. */
+DETNN_API detnn_result detnn_selftest(detnn_error *err);
+
+/* ==== 4. Public, level 2: forward, backward, step; weights, snapshots; trace ============================ */
+
+/* One's own loop. forward computes y [count][outputs] (or null) in training mode (with dropout) and keeps
+ * what backward needs; backward takes the gradient of the step's loss with respect to y, dy
+ * [count][outputs], adds the part's gradients, and gives dx [count][inputs] where it is not null; step
+ * applies them and clears. Forward and backward may alternate over several parts before one step: every
+ * part but the last has the same 64 * 2^k samples, the last no more than that, and there are at most
+ * parts_max (M2). Dropout counts rows over the parts. Loss scaling is the caller's (C9: by 1 / all samples of the step).
+ * Errors: NULL, SIZE, STATE (order of calls, parts), NONFINITE (step: the net as before, gradients kept). */
+DETNN_API detnn_result detnn_forward(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err);
+DETNN_API detnn_result detnn_backward(detnn_net *net, const float *dy, float *dx, detnn_error *err);
+DETNN_API detnn_result detnn_step(detnn_net *net, detnn_error *err);
+DETNN_API void detnn_clear_gradients(detnn_net *net); /* forgets what forward and backward gathered */
+
+/* Weights by layer and name; null where there is no such tensor. rows and cols (each may be null) get the
+ * shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
+ * gradient is that of the last step, or of the parts so far; null without training. */
+DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols);
+DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols);
+/* Copies count values in; the count must be the tensor's, the values finite. */
+DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_tensor tensor, const float *values,
+                                         size_t count, detnn_error *err);
+/* Freezes (1) or thaws (0) a dense layer. */
+DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, detnn_error *err);
+/* Changes the learning rate from the next step on. */
+DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err);
+
+/* Rollback: copies weights and training state into the caller's memory and back (the same net, or one of
+ * the same description). size is that of detnn_snapshot_size. Errors: NULL, MEMORY, SHAPE, DATA. */
+DETNN_API size_t detnn_snapshot_size(const detnn_net *net);
+DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t size, detnn_error *err);
+DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t size, detnn_error *err);
+
+/* A record of training, to find where two runs part. Text, a line per tensor:
+ *     step layer tensor shape digest
+ * in the order they are computed: "output" of every layer, "loss" (layer "-", bits instead of a digest),
+ * "kernel.gradient", "bias.gradient" and "output.gradient" (with respect to the layer's input:
+ * "input.gradient") from the last layer to the first, "kernel" and "bias" after the update. A step in
+ * [full_from, full_to) has every element after that, as lines of "= " and up to 8 words of 8 hexadecimal
+ * digits. write gets pieces of text and returns 0, or not 0 to fail the step (CALLBACK). */
+typedef struct detnn_trace_desc {
+    int (*write)(void *user, const char *text, size_t length);
+    void *user;
+    uint64_t from, to;           /* steps in [from, to) are recorded */
+    uint64_t full_from, full_to; /* of these, steps in [full_from, full_to) in full */
+} detnn_trace_desc;
+DETNN_API detnn_trace_desc detnn_trace_desc_default(void); /* all steps, none in full */
+/* Starts recording into trace->write; null stops. The net needs desc.trace. */
+DETNN_API detnn_result detnn_trace_start(detnn_net *net, const detnn_trace_desc *trace, detnn_error *err);
+
+/* ==== 5. Public, level 3: the building blocks on plain arrays =========================================== */
+
+/* These choose their kernels by themselves and allocate nothing. Sizes of 0 are allowed unless noted.
+ * They do not guard the floating-point environment: call them in round-to-nearest with subnormals on,
+ * the state every thread starts in (section 7 is for the entry points above). */
+
+/* Philox4x32-10: key is the seed, out gets four words (C6). */
+DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t out[4]);
+/* Words first, first + 1, ... first + count - 1 of the user's stream (purpose 5) at step and layer
+ * (layer < 2^24, words below 2^34); the two below fill from purpose 5 likewise. */
+DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count, uint32_t *out);
+DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
+                                    float low, float high, float *out); /* fma(high - low, u, low) */
+DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
+                                   float mean, float deviation, float *out);
+
+/* SplitMix64 (Steele, Lea, Flood 2014; Vigna's splitmix64.c): returns the next of the sequence at *state. */
+DETNN_API uint64_t detnn_splitmix64(uint64_t *state);
+/* xoshiro256++ 1.0 (Blackman, Vigna 2019), a sequential generator for whatever is not keyed. seed fills
+ * the state by SplitMix64; jump is 2^128 calls of next, long_jump 2^192. */
+typedef struct detnn_rng { uint64_t s[4]; } detnn_rng;
+DETNN_API void detnn_rng_seed(detnn_rng *rng, uint64_t seed);
+DETNN_API uint64_t detnn_rng_next(detnn_rng *rng);
+DETNN_API void detnn_rng_jump(detnn_rng *rng);
+DETNN_API void detnn_rng_long_jump(detnn_rng *rng);
+DETNN_API float detnn_rng_uniform(detnn_rng *rng);                /* (next >> 40) * 2^-24, in [0, 1) */
+DETNN_API uint64_t detnn_rng_below(detnn_rng *rng, uint64_t bound); /* unbiased, 0 .. bound-1 (Lemire 2019 on 64
+                                                                     bits); 0 for bound 0 */
+/* mean + deviation * normal as in C6, each pair from one next: a its high, b its low 32 bits. */
+DETNN_API void detnn_rng_normal(detnn_rng *rng, size_t count, float mean, float deviation, float *out);
+/* Fisher-Yates from the last element down, with detnn_rng_below(i + 1), on count elements of size bytes. */
+DETNN_API void detnn_shuffle(detnn_rng *rng, void *array, size_t count, size_t size);
+
+/* Element i of the order of an epoch of count samples (C6), i < count. */
+DETNN_API uint64_t detnn_epoch_order(uint64_t seed, uint64_t epoch, uint64_t count, uint64_t i);
+
+/* Fills w [inputs][units] (bias: inputs = the fan in of its kernel, one row of units) as a net with this
+ * seed does for this layer (C7). Errors: NULL, VALUE, SIZE. */
+DETNN_API detnn_result detnn_initialize(const detnn_initializer *initializer, uint64_t seed, uint32_t layer,
+                                        detnn_tensor tensor, size_t inputs, size_t units, float *w, detnn_error *err);
+
+/* Sums along a vector (C4). max: -infinity for none. argmax: 0 for none. */
+DETNN_API float detnn_sum(const float *x, size_t n);
+DETNN_API float detnn_dot(const float *x, const float *y, size_t n);
+DETNN_API float detnn_max(const float *x, size_t n);
+DETNN_API size_t detnn_argmax(const float *x, size_t n);
+/* The sum over samples of C3. */
+DETNN_API float detnn_batch_sum(const float *x, size_t n);
+/* y = softmax(x), as C8; y may be x. */
+DETNN_API void detnn_softmax(const float *x, size_t n, float *y);
+
+/* The three products of C2. z [rows][out] = x w + b (b may be null); dx [rows][in] = dz w^T;
+ * dw [in][out] and db [out] (may be null) summed over rows, tmp of the caller: out floats for every
+ * doubling of the leaves, so out * 26 is enough for 2^32 rows (null up to 64 rows). Outputs are apart
+ * from inputs. */
+DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out, float *z);
+DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx);
+DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out,
+                                           float *dw, float *db, float *tmp);
+
+/* y = activation(z); alpha as in detnn_layer; y may be z. Not softmax. */
+DETNN_API void detnn_activate(detnn_activation activation, float alpha, const float *z, size_t n, float *y);
+
+/* One update of w [n] by g [n] at step t (steps done, 0 for the first), as C10 after clipping; moment1 and
+ * moment2 [n] where the optimizer has them (else null). decay: 1 applies weight_decay.
+ * Errors: NULL, VALUE. */
+DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t,
+                                              int decay, size_t n, const float *g, float *w, float *moment1,
+                                              float *moment2, detnn_error *err);
+/* The learning rate at step t, rounded to float. */
+DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t);
+
+/* Correctly rounded elementary functions (C5): of one value, and of arrays (y may be x). */
+DETNN_API float detnn_exp(float x);
+DETNN_API float detnn_log(float x);
+DETNN_API float detnn_expm1(float x);
+DETNN_API float detnn_log1p(float x);
+DETNN_API float detnn_tanh(float x);
+DETNN_API float detnn_sigmoid(float x);
+DETNN_API float detnn_softplus(float x);
+DETNN_API float detnn_erf(float x);
+DETNN_API float detnn_gelu(float x);
+DETNN_API float detnn_silu(float x);
+DETNN_API float detnn_gelu_grad(float x);
+DETNN_API float detnn_silu_grad(float x);
+DETNN_API float detnn_sin2pi(float u);
+DETNN_API float detnn_cos2pi(float u);
+DETNN_API void detnn_exp_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_log_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_expm1_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_log1p_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_tanh_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_sigmoid_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_softplus_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_erf_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_gelu_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_silu_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_gelu_grad_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_silu_grad_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_sin2pi_n(const float *x, size_t n, float *y);
+DETNN_API void detnn_cos2pi_n(const float *x, size_t n, float *y);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DETNN_H */
+
+/* ======================================================================================================== */
+/* Implementation                                                                                           */
+/* ======================================================================================================== */
+
+#if defined(DETNN_IMPLEMENTATION) && !defined(DETNNI_DONE)
+
+/* ==== 6. Platform ======================================================================================= */
+
+#ifndef DETNNI_ISA /* sections 6 to 10 are read once; the kernel passes come back for section 11 alone */
+
+#include <float.h>
+#include <stdarg.h>
+#if !DETNN_FREESTANDING
+#include <string.h>
+#endif
+#if !DETNN_NO_MALLOC
+#include <stdlib.h>
+#endif
+#if !DETNN_NO_STDIO
+#include <stdio.h>
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define DETNNI_GNU 1
+#else
+#define DETNNI_GNU 0
+#endif
+
+#if DETNNI_GNU && !DETNN_PORTABLE && (defined(__x86_64__) || defined(__i386__)) && !defined(__CUDA_ARCH__)
+#define DETNNI_X86 1
+#else
+#define DETNNI_X86 0
+#endif
+
+/* What no pragma below can mend is refused here; what no macro shows is left to detnn_selftest. */
+#if defined(_MSC_VER) && defined(_M_FP_FAST)
+#error "detnn.h: compile the implementation with /fp:precise"
+#endif
+#if defined(__clang__) && defined(__FAST_MATH__) && !defined(__x86_64__) && !defined(__i386__)
+#error "detnn.h: this compiler's -ffast-math cannot be undone from within: compile the implementation without it"
+#endif
+#if FLT_RADIX != 2 || FLT_MANT_DIG != 24 || DBL_MANT_DIG != 53
+#error "detnn.h: float and double must be IEEE 754 binary32 and binary64"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && !(DETNNI_X86 && defined(__i386__))
+#if __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2
+#error "detnn.h: float expressions must be evaluated in float (on x86: -msse2 -mfpmath=sse)"
+#endif
+#endif
+
+/* No contraction, no re-association, whatever the flags of the program. Closed at the end of the header. */
+#if defined(__clang__)
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#pragma clang fp contract(off) reassociate(off)
+#elif defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
+#pragma GCC push_options
+#pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", "no-associative-math", \
+                     "no-reciprocal-math", "no-finite-math-only", "signed-zeros", "trapping-math", \
+                     "no-rounding-math", "no-single-precision-constant")
+#if DETNNI_X86 && defined(__i386__)
+#pragma GCC target("sse2,fpmath=sse")
+#endif
+#endif
+
+#if DETNNI_GNU && !DETNN_PORTABLE && defined(__aarch64__) && defined(__ARM_NEON)
+#define DETNNI_NEON 1
+#include <arm_neon.h>
+#else
+#define DETNNI_NEON 0
+#endif
+#if DETNNI_X86
+#include <immintrin.h>
+#endif
+
+#if DETNNI_GNU
+#define DETNNI_UNUSED   __attribute__((unused))
+#define DETNNI_NOINLINE __attribute__((noinline, unused))
+#define DETNNI_RESTRICT __restrict__
+#elif defined(_MSC_VER)
+#define DETNNI_UNUSED
+#define DETNNI_NOINLINE __declspec(noinline)
+#define DETNNI_RESTRICT __restrict
+#else
+#define DETNNI_UNUSED
+#define DETNNI_NOINLINE
+#define DETNNI_RESTRICT
+#endif
+
+#if DETNNI_GNU
+#define DETNNI_RARE(x) __builtin_expect(x, 0)
+#else
+#define DETNNI_RARE(x) (x)
+#endif
+
+/* The sets of kernels, for #if. */
+#define DETNNI_ISA_SCALAR 0
+#define DETNNI_ISA_SSE2   1
+#define DETNNI_ISA_AVX2   2
+#define DETNNI_ISA_AVX512 3
+#define DETNNI_ISA_NEON   4
+
+#define DETNNI_HAS(feature) (((DETNN_FEATURES) & DETNN_FEATURE_##feature) != 0)
+
+#if DETNN_FREESTANDING && DETNNI_GNU
+#define DETNNI_COPY(to, from, size) __builtin_memcpy(to, from, size)
+#define DETNNI_ZERO(to, size)       __builtin_memset(to, 0, size)
+#elif DETNN_FREESTANDING
+static void detnni_copy(void *to, const void *from, size_t size)
+{
+    unsigned char *t = (unsigned char *)to;
+    const unsigned char *f = (const unsigned char *)from;
+    while (size--) *t++ = *f++;
+}
+static void detnni_zero(void *to, size_t size)
+{
+    unsigned char *t = (unsigned char *)to;
+    while (size--) *t++ = 0;
+}
+#define DETNNI_COPY detnni_copy
+#define DETNNI_ZERO detnni_zero
+#else
+#define DETNNI_COPY(to, from, size) memcpy(to, from, size)
+#define DETNNI_ZERO(to, size)       memset(to, 0, size)
+#endif
+
+static inline DETNNI_UNUSED uint32_t detnni_float_bits(float x) { uint32_t b; DETNNI_COPY(&b, &x, 4); return b; }
+static inline DETNNI_UNUSED float detnni_float(uint32_t b) { float x; DETNNI_COPY(&x, &b, 4); return x; }
+static inline DETNNI_UNUSED uint64_t detnni_double_bits(double x) { uint64_t b; DETNNI_COPY(&b, &x, 8); return b; }
+static inline DETNNI_UNUSED double detnni_double(uint64_t b) { double x; DETNNI_COPY(&x, &b, 8); return x; }
+static inline DETNNI_UNUSED int detnni_finite(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x7f800000; }
+static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
+
+/* Does the target the program is compiled for have fma? Only then is the builtin certain to be the
+ * instruction; C libraries' fmaf is wrong on several platforms. */
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
+#define DETNNI_HARDWARE_FMA 1
+#elif defined(__riscv_flen)
+#define DETNNI_HARDWARE_FMA (__riscv_flen >= 32)
+#else
+#define DETNNI_HARDWARE_FMA 0
+#endif
+
+/* fma without hardware. The product of two floats is exact in binary64. Their sum with c is rounded to odd
+ * (where it is inexact, its last bit is 1), so that rounding it to float rounds the exact value once
+ * (Boldo, Melquiond 2008). */
+static DETNNI_UNUSED float detnni_fma_emulated(float a, float b, float c)
+{
+    double p = (double)a * (double)b, s = p + (double)c;
+    double t = s - p, e = (p - (s - t)) + ((double)c - t); /* s + e = p + c exactly (Knuth's two-sum) */
+    uint64_t bits = detnni_double_bits(s);
+    if (e != 0.0 && !(bits & 1) && (bits & 0x7ff0000000000000u) != 0x7ff0000000000000u)
+        s = detnni_double((e > 0.0) == (s > 0.0) ? bits + 1 : bits - 1);
+    return (float)s;
+}
+
+#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)
+#define DETNNI_FMA64 (!DETNN_PORTABLE) /* binary64, where results do not depend on it */
+#else
+#define DETNNI_FMA64 0
+#endif
+
+#if DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
+#define DETNNI_FMA_PLAIN(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_emulated(a, b, c)
+#endif
+
+/* sqrt in binary64, digit by digit (after fdlibm's description of the method), so that no -lm is needed. */
+static DETNNI_UNUSED double detnni_sqrt64(double x)
+{
+    uint64_t bits = detnni_double_bits(x), m, q = 0, s = 0, r;
+    int e = (int)(bits >> 52);
+    if (x != x || x < 0.0) return detnni_double(0x7ff8000000000000u);
+    if (x == 0.0 || e == 0x7ff) return x;
+    m = bits & 0xfffffffffffffu;
+    if (e == 0) for (e = 1; !(m >> 52); e--) m <<= 1; /* subnormal */
+    m |= (uint64_t)1 << 52;
+    e -= 1023;
+    if (e & 1) { m <<= 1; e--; } /* the exponent is even, m in [2^52, 2^54) */
+    m <<= 1;
+    for (r = (uint64_t)1 << 53; r; r >>= 1) {
+        if (s + r <= m) { m -= s + r; s += 2 * r; q += r; }
+        m <<= 1;
+    }
+    if (m) q += q & 1;
+    return detnni_double((q >> 1) + ((uint64_t)(e / 2 + 1022) << 52));
+}
+
+static inline DETNNI_UNUSED float detnni_sqrt(float x)
+{
+#if DETNNI_X86
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+#elif defined(__aarch64__) && DETNNI_GNU && !DETNN_PORTABLE
+    float y;
+    __asm__("fsqrt %s0, %s1" : "=w"(y) : "w"(x));
+    return y;
+#else
+    return (float)detnni_sqrt64((double)x); /* 53 >= 2 * 24 + 2 bits: rounding twice is innocuous */
+#endif
+}
+
+/* ==== 7. Floating-point guard =========================================================================== */
+
+/* Entry points run in round to nearest, subnormals kept, exceptions masked, and give the caller's mode
+ * back. The bodies are not inlined: compilers move arithmetic across a change of mode. */
+#if DETNNI_X86
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t csr = _mm_getcsr();
+    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr(0x1f80);
+    return csr;
+}
+static void detnni_fp_leave(uint64_t csr)
+{
+    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr((uint32_t)csr);
+}
+#elif defined(__aarch64__) && DETNNI_GNU && !DETNN_PORTABLE
+static uint64_t detnni_fp_enter(void)
+{
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    if (fpcr) __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0) : "memory");
+    return fpcr;
+}
+static void detnni_fp_leave(uint64_t fpcr)
+{
+    if (fpcr) __asm__ volatile("msr fpcr, %0" : : "r"(fpcr) : "memory");
+}
+#elif defined(__arm__) && defined(__ARM_FP) && DETNNI_GNU && !DETNN_PORTABLE && !defined(__SOFTFP__)
+#define DETNNI_FPSCR_MODE 0x07f79f00u
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fpscr;
+    __asm__ volatile("vmrs %0, fpscr" : "=r"(fpscr));
+    if (fpscr & DETNNI_FPSCR_MODE) __asm__ volatile("vmsr fpscr, %0" : : "r"(fpscr & ~DETNNI_FPSCR_MODE) : "memory");
+    return fpscr;
+}
+static void detnni_fp_leave(uint64_t fpscr)
+{
+    if (fpscr & DETNNI_FPSCR_MODE) __asm__ volatile("vmsr fpscr, %0" : : "r"((uint32_t)fpscr) : "memory");
+}
+#elif defined(__riscv_flen) && DETNNI_GNU && !DETNN_PORTABLE
+static uint64_t detnni_fp_enter(void)
+{
+    unsigned long mode;
+    __asm__ volatile("frrm %0" : "=r"(mode));
+    if (mode) __asm__ volatile("fsrm zero" : : : "memory");
+    return mode;
+}
+static void detnni_fp_leave(uint64_t mode)
+{
+    if (mode) __asm__ volatile("fsrm %0" : : "r"((unsigned long)mode) : "memory");
+}
+#else
+static uint64_t detnni_fp_enter(void) { return 0; }
+static void detnni_fp_leave(uint64_t mode) { (void)mode; }
+#endif
+
+/* Runs call, which gives a detnn_result, under the guard and returns its result. */
+#define DETNNI_GUARDED(call)                                                                             \
+    do {                                                                                                 \
+        uint64_t detnni_mode = detnni_fp_enter();                                                        \
+        detnn_result detnni_r = call;                                                                    \
+        detnni_fp_leave(detnni_mode);                                                                    \
+        return detnni_r;                                                                                 \
+    } while (0)
+
+/* ==== 8. Errors and text ================================================================================ */
+
+/* A text of bounded size: what does not fit is counted, not written. */
+typedef struct detnni_text {
+    char *p;
+    size_t size, length;
+} detnni_text;
+
+static void detnni_put(detnni_text *t, char c)
+{
+    if (t->length + 1 < t->size) t->p[t->length] = c;
+    t->length++;
+}
+
+static void detnni_put_number(detnni_text *t, uint64_t v, unsigned base, int digits)
+{
+    char d[24];
+    int n = 0;
+    do d[n++] = "0123456789abcdef"[v % base]; while ((v /= base) || n < digits);
+    while (n) detnni_put(t, d[--n]);
+}
+
+/* Six significant digits, for people. */
+static void detnni_put_float(detnni_text *t, float f)
+{
+    double v = (double)f, p;
+    uint64_t m;
+    int e = 0, digits = 6, i;
+    if (f != f) { detnni_put(t, 'N'); detnni_put(t, 'a'); detnni_put(t, 'N'); return; }
+    if (v < 0.0) { detnni_put(t, '-'); v = -v; }
+    if (!detnni_finite(f)) { detnni_put(t, 'i'); detnni_put(t, 'n'); detnni_put(t, 'f'); return; }
+    if (v == 0.0) { detnni_put(t, '0'); return; }
+    while (v >= 10.0) { v /= 10.0; e++; }
+    while (v < 1.0) { v *= 10.0; e--; }
+    m = (uint64_t)(v * 100000.0 + 0.5);
+    if (m >= 1000000) { m /= 10; e++; }
+    while (digits > 1 && m % 10 == 0) { m /= 10; digits--; }
+    if (e < -5 || e > 8) {
+        for (p = 1.0, i = 1; i < digits; i++) p *= 10.0;
+        detnni_put_number(t, m / (uint64_t)p, 10, 1);
+        if (digits > 1) { detnni_put(t, '.'); detnni_put_number(t, m % (uint64_t)p, 10, digits - 1); }
+        detnni_put(t, 'e');
+        detnni_put(t, e < 0 ? '-' : '+');
+        detnni_put_number(t, (uint64_t)(e < 0 ? -e : e), 10, 2);
+    } else {
+        char d[8];
+        for (i = digits; i--; m /= 10) d[i] = (char)('0' + m % 10);
+        if (e < 0) { detnni_put(t, '0'); detnni_put(t, '.'); for (i = -1; i > e; i--) detnni_put(t, '0'); }
+        for (i = 0; i < digits || i <= e; i++) {
+            if (i == e + 1 && e >= 0) detnni_put(t, '.');
+            detnni_put(t, i < digits ? d[i] : '0');
+        }
+    }
+}
+
+/* %s string, %z size_t, %l uint64_t, %x uint32_t and %X uint64_t in all hexadecimal digits, %g double
+ * (a float). Always terminated where there is room for that. */
+static void detnni_vformat(detnni_text *t, const char *format, va_list args)
+{
+    for (; *format; format++) {
+        if (*format != '%') { detnni_put(t, *format); continue; }
+        switch (*++format) {
+        case 's': { const char *s = va_arg(args, const char *); while (*s) detnni_put(t, *s++); break; }
+        case 'z': detnni_put_number(t, va_arg(args, size_t), 10, 1); break;
+        case 'l': detnni_put_number(t, va_arg(args, uint64_t), 10, 1); break;
+        case 'x': detnni_put_number(t, va_arg(args, uint32_t), 16, 8); break;
+        case 'X': detnni_put_number(t, va_arg(args, uint64_t), 16, 16); break;
+        case 'g': detnni_put_float(t, (float)va_arg(args, double)); break;
+        default: break;
+        }
+    }
+    if (t->size) t->p[t->length < t->size ? t->length : t->size - 1] = 0;
+}
+
+static void detnni_format(detnni_text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    detnni_vformat(t, format, args);
+    va_end(args);
+}
+
+/* Fills err, where there is one, and returns code. */
+static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char *format, ...)
+{
+    if (err) {
+        va_list args;
+        detnni_text t;
+        t.p = err->text;
+        t.size = sizeof err->text;
+        t.length = 0;
+        err->code = code;
+        va_start(args, format);
+        detnni_vformat(&t, format, args);
+        va_end(args);
+    }
+    return code;
+}
+
+static detnn_result detnni_ok(detnn_error *err)
+{
+    if (err) { err->code = DETNN_OK; err->text[0] = 0; }
+    return DETNN_OK;
+}
+
+#define DETNNI_TEXT(name, text) text,
+static const char *const detnni_result_texts[] = { DETNN_RESULTS(DETNNI_TEXT) };
+static const char *const detnni_layer_names[] = { DETNN_LAYER_KINDS(DETNNI_TEXT) };
+static const char *const detnni_activation_names[] = { DETNN_ACTIVATIONS(DETNNI_TEXT) };
+static const char *const detnni_tensor_names[] = { DETNN_TENSORS(DETNNI_TEXT) };
+static const char *const detnni_loss_names[] = { DETNN_LOSSES(DETNNI_TEXT) };
+static const char *const detnni_isa_names[] = { DETNN_ISAS(DETNNI_TEXT) };
+
+DETNN_API const char *detnn_result_text(detnn_result code)
+{
+    return (unsigned)code < DETNN_RESULT_COUNT ? detnni_result_texts[code] : "?";
+}
+
+DETNN_API const char *detnn_isa_name(detnn_isa isa)
+{
+    return (unsigned)isa < DETNN_ISA_COUNT ? detnni_isa_names[isa] : "?";
+}
+
+DETNN_API const char *detnn_activation_name(detnn_activation activation)
+{
+    return (unsigned)activation < DETNN_ACTIVATION_COUNT ? detnni_activation_names[activation] : "?";
+}
+
+/* ==== 9. SHA-256 and digests ============================================================================ */
+
+typedef struct detnni_sha {
+    uint32_t h[8];
+    unsigned char block[64];
+    uint64_t length; /* bytes so far */
+} detnni_sha;
+
+static const uint32_t detnni_sha_k[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
+};
+
+static uint32_t detnni_rotate_right(uint32_t x, int n) { return x >> n | x << (32 - n); }
+
+static void detnni_sha_block(detnni_sha *s)
+{
+    uint32_t w[64], v[8];
+    int i;
+    for (i = 0; i < 16; i++)
+        w[i] = (uint32_t)s->block[4 * i] << 24 | (uint32_t)s->block[4 * i + 1] << 16
+             | (uint32_t)s->block[4 * i + 2] << 8 | s->block[4 * i + 3];
+    for (; i < 64; i++) {
+        uint32_t a = w[i - 15], b = w[i - 2];
+        w[i] = w[i - 16] + w[i - 7] + (detnni_rotate_right(a, 7) ^ detnni_rotate_right(a, 18) ^ a >> 3)
+             + (detnni_rotate_right(b, 17) ^ detnni_rotate_right(b, 19) ^ b >> 10);
+    }
+    for (i = 0; i < 8; i++) v[i] = s->h[i];
+    for (i = 0; i < 64; i++) {
+        uint32_t e = v[4], a = v[0], t1, t2;
+        t1 = v[7] + (detnni_rotate_right(e, 6) ^ detnni_rotate_right(e, 11) ^ detnni_rotate_right(e, 25))
+           + ((e & v[5]) ^ (~e & v[6])) + detnni_sha_k[i] + w[i];
+        t2 = (detnni_rotate_right(a, 2) ^ detnni_rotate_right(a, 13) ^ detnni_rotate_right(a, 22))
+           + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
+        v[7] = v[6]; v[6] = v[5]; v[5] = v[4]; v[4] = v[3] + t1;
+        v[3] = v[2]; v[2] = v[1]; v[1] = v[0]; v[0] = t1 + t2;
+    }
+    for (i = 0; i < 8; i++) s->h[i] += v[i];
+}
+
+static void detnni_sha_start(detnni_sha *s)
+{
+    static const uint32_t h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+    DETNNI_COPY(s->h, h, sizeof h);
+    s->length = 0;
+}
+
+static void detnni_sha_add(detnni_sha *s, const void *bytes, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    while (n) {
+        size_t at = (size_t)(s->length & 63), m = detnni_min(n, 64 - at);
+        DETNNI_COPY(s->block + at, p, m);
+        s->length += m;
+        p += m;
+        n -= m;
+        if (at + m == 64) detnni_sha_block(s);
+    }
+}
+
+static void detnni_sha_end(detnni_sha *s, unsigned char out[32])
+{
+    unsigned char tail[72];
+    uint64_t bits = s->length * 8;
+    size_t pad = 64 - (size_t)((s->length + 8) & 63), i;
+    DETNNI_ZERO(tail, sizeof tail);
+    tail[0] = 0x80;
+    for (i = 0; i < 8; i++) tail[pad + i] = (unsigned char)(bits >> (56 - 8 * i));
+    detnni_sha_add(s, tail, pad + 8);
+    for (i = 0; i < 32; i++) out[i] = (unsigned char)(s->h[i / 4] >> (24 - 8 * (i & 3)));
+}
+
+static char *detnni_hex(const unsigned char digest[32], char out[DETNN_DIGEST_TEXT])
+{
+    int i;
+    for (i = 0; i < 64; i++) out[i] = "0123456789abcdef"[digest[i / 2] >> (i & 1 ? 0 : 4) & 15];
+    out[64] = 0;
+    return out;
+}
+
+/* The digest of a tensor (C11), which may come in pieces of any length. */
+typedef struct detnni_tensor_sha {
+    detnni_sha piece, whole;
+} detnni_tensor_sha;
+
+static void detnni_tensor_sha_start(detnni_tensor_sha *s)
+{
+    detnni_sha_start(&s->piece);
+    detnni_sha_start(&s->whole);
+}
+
+static void detnni_tensor_sha_piece(detnni_tensor_sha *s)
+{
+    unsigned char digest[32];
+    detnni_sha_end(&s->piece, digest);
+    detnni_sha_add(&s->whole, digest, 32);
+    detnni_sha_start(&s->piece);
+}
+
+static void detnni_tensor_sha_add(detnni_tensor_sha *s, const float *x, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t b = x[i] != x[i] ? 0x7fc00000 : detnni_float_bits(x[i]);
+        unsigned char le[4];
+        le[0] = (unsigned char)b;
+        le[1] = (unsigned char)(b >> 8);
+        le[2] = (unsigned char)(b >> 16);
+        le[3] = (unsigned char)(b >> 24);
+        detnni_sha_add(&s->piece, le, 4);
+        if (s->piece.length == 65536) detnni_tensor_sha_piece(s);
+    }
+}
+
+static char *detnni_tensor_sha_end(detnni_tensor_sha *s, char out[DETNN_DIGEST_TEXT])
+{
+    unsigned char digest[32];
+    if (s->piece.length) detnni_tensor_sha_piece(s);
+    detnni_sha_end(&s->whole, digest);
+    return detnni_hex(digest, out);
+}
+
+DETNN_API char *detnn_tensor_digest(const float *values, size_t count, char out[DETNN_DIGEST_TEXT])
+{
+    detnni_tensor_sha s;
+    detnni_tensor_sha_start(&s);
+    detnni_tensor_sha_add(&s, values, count);
+    return detnni_tensor_sha_end(&s, out);
+}
+
+/* ---- Exact functions: the exceptional inputs (their bodies are in section 11) ---- */
+
+#define DETNNI_FUNCTIONS(F) F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu) F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
+#define DETNNI_EXACT_NUMBER(f) DETNNI_EXACT_##f,
+enum { DETNNI_FUNCTIONS(DETNNI_EXACT_NUMBER) DETNNI_EXACT_COUNT };
+
+static const uint32_t detnni_odd_expm1[][2] = {
+    { 0x33b504f3, 0x33b504f3 }, { 0x34ca62c1, 0x34ca62c3 }, { 0x36322b1b, 0x36322b2a }, { 0x3a254e7a, 0x3a255bd3 },
+    { 0x3dc252dd, 0x3dcbd76b }, { 0xb675cbfc, 0xb675cbdf }, { 0xbb7b3b6c, 0xbb7ac04e } };
+static const uint32_t detnni_odd_log[][2] = {
+    { 0x0dc8bba4, 0xc289bac4 }, { 0x111c87f8, 0xc28085df }, { 0x1f116ab8, 0xc233b53e }, { 0x2c4c24b7, 0xc1d48710 },
+    { 0x38dcbe38, 0xc1128ba4 }, { 0x3bf86ef0, 0xc09c399e }, { 0x3c413d3a, 0xc08e158f }, { 0x41178feb, 0x400fe5e7 },
+    { 0x4665a9a6, 0x41198725 }, { 0x4c5d65a5, 0x418f034b }, { 0x4d604ebe, 0x419a352c }, { 0x5ee8984e, 0x422e4a21 },
+    { 0x65d890d3, 0x4254d1f9 }, { 0x66a8c860, 0x42595e46 }, { 0x6f31a8ec, 0x42845a89 }, { 0x79e7ec37, 0x42a1ffb7 } };
+static const uint32_t detnni_odd_log1p[][2] = {
+    { 0x35400003, 0x353fffff }, { 0x3710001b, 0x370ffff3 }, { 0x3770004b, 0x376fffdb }, { 0x3ebe9143, 0x3ea20160 },
+    { 0x3efd81ad, 0x3ecdeee1 }, { 0x41078feb, 0x400fe5e7 }, { 0x4665a5a6, 0x41198725 }, { 0x55185f82, 0x41efd648 },
+    { 0x5ee8984e, 0x422e4a21 }, { 0x65d890d3, 0x4254d1f9 }, { 0x66a8c860, 0x42595e46 }, { 0x6f31a8ec, 0x42845a89 },
+    { 0x79e7ec37, 0x42a1ffb7 }, { 0xb53ffffd, 0xb5400001 }, { 0xb70fffe5, 0xb710000d }, { 0xb76fffb5, 0xb7700025 },
+    { 0xbb0ec8c4, 0xbb0ef0a5 } };
+static const uint32_t detnni_odd_sigmoid[][2] = {
+    { 0x3a689801, 0x3f000e89 }, { 0x3b128604, 0x3f0024a1 }, { 0x3d21bc81, 0x3f0286dc }, { 0xba928601, 0x3effdb5f },
+    { 0xbe104170, 0x3eedff70 }, { 0xbf1964d0, 0x3eb584b1 } };
+static const uint32_t detnni_odd_softplus[][2] = {
+    { 0x398b9622, 0x3f317ad1 }, { 0x39ea41d0, 0x3f3180bd }, { 0x3ad68ba7, 0x3f31a7c1 }, { 0x40a3f888, 0x40a42924 },
+    { 0xb36fa39f, 0x3f317218 } };
+static const uint32_t detnni_odd_erf[][2] = {
+    { 0x358e9d2d, 0x35a0ec32 }, { 0x36aea466, 0x36c51007 }, { 0x3940ead6, 0x3959af14 }, { 0x39c0057d, 0x39d8ac49 },
+    { 0xb58e9d2d, 0xb5a0ec32 }, { 0xb6aea466, 0xb6c51007 }, { 0xb940ead6, 0xb959af14 }, { 0xb9c0057d, 0xb9d8ac49 } };
+static const uint32_t detnni_odd_gelu[][2] = {
+    { 0x334aa765, 0x32caa765 }, { 0x366c4759, 0x35ec4784 }, { 0x37b0a46f, 0x3730a531 }, { 0x37f5c377, 0x3775c4ef },
+    { 0x38028e89, 0x37828f5d }, { 0x38ca1be2, 0x384a1fdc }, { 0x3c2df329, 0x3baf6c63 }, { 0x3e493cc6, 0x3de896f5 },
+    { 0x3e60b687, 0x3e03df5f }, { 0x3eada244, 0x3e5bbb3e }, { 0xb34aa765, 0xb2caa765 }, { 0xb66c4759, 0xb5ec472e },
+    { 0xb7b0a46f, 0xb730a3ad }, { 0xb7f5c377, 0xb775c1ff }, { 0xb8028e89, 0xb7828db5 }, { 0xb8ca1be2, 0xb84a17e8 },
+    { 0xbc2df329, 0xbbac79ef }, { 0xbe493cc6, 0xbda9e297 }, { 0xbe8e7062, 0xbdde7301 }, { 0xc0925885, 0xb7382e06 },
+    { 0xc13ced3a, 0x8c882138 } };
+static const uint32_t detnni_odd_silu[][2] = {
+    { 0x34000000, 0x33800000 }, { 0x35400000, 0x34c00004 }, { 0x35e24630, 0x3562463c }, { 0x36200000, 0x35a0000c },
+    { 0x36600000, 0x35e00018 }, { 0x37100000, 0x36900028 }, { 0x3711c456, 0x3691c47f }, { 0x37300000, 0x36b0003c },
+    { 0x37500000, 0x36d00054 }, { 0x37700000, 0x36f00070 }, { 0x37c6e079, 0x3746e113 }, { 0x38126c8e, 0x37926d35 },
+    { 0xb3800000, 0xb3000000 }, { 0xb5400000, 0xb4bffffc }, { 0xb5e24630, 0xb5624624 }, { 0xb6200000, 0xb59ffff4 },
+    { 0xb6600000, 0xb5dfffe8 }, { 0xb7100000, 0xb68fffd8 }, { 0xb711c456, 0xb691c42d }, { 0xb7300000, 0xb6afffc4 },
+    { 0xb7500000, 0xb6cfffac }, { 0xb7700000, 0xb6efff90 }, { 0xb7c6e079, 0xb746dfdf }, { 0xb8126c8e, 0xb7926be7 } };
+static const uint32_t detnni_odd_gelu_grad[][2] = {
+    { 0x33206c99, 0x3f000001 }, { 0x3c0a31fb, 0x3f01b90b }, { 0x3d31a58d, 0x3f08da72 }, { 0x3d95c72e, 0x3f0ee95f },
+    { 0x40411b04, 0x3f817633 }, { 0xb2a06c99, 0x3effffff }, { 0xb87c26b1, 0x3efff9b6 }, { 0xb8d0df65, 0x3efff595 } };
+static const uint32_t detnni_odd_silu_grad[][2] = {
+    { 0x3a389c01, 0x3f001713 }, { 0x3a928602, 0x3f0024a1 }, { 0x3b0c2507, 0x3f004613 }, { 0x3da5c160, 0x3f0a5932 },
+    { 0x3f76b1db, 0x3f6a9e37 }, { 0xbe2b19ce, 0x3ed56c4a }, { 0xbe57dd15, 0x3eca6e5f }, { 0xbec8a3cb, 0x3e9e3094 },
+    { 0xbfa3a4e2, 0xb58bc74a }, { 0xc2697de5, 0x9845ce52 } };
+static const uint32_t detnni_odd_sin2pi[][2] = {
+    { 0x34654db5, 0x35b41836 }, { 0x37eacaf6, 0x393867e5 }, { 0x3c6eb990, 0x3dbb3b76 }, { 0x3d7d7f58, 0x3ec21dd8 },
+    { 0x3ee05015, 0x3ec21dd8 }, { 0xb4654db5, 0xb5b41836 }, { 0xb7eacaf6, 0xb93867e5 }, { 0xbc6eb990, 0xbdbb3b76 },
+    { 0xbd7d7f58, 0xbec21dd8 }, { 0xbee05015, 0xbec21dd8 } };
+static const uint32_t detnni_odd_cos2pi[][2] = {
+    { 0x388d23e4, 0x3f7fffff }, { 0x390721a7, 0x3f7ffffb }, { 0x3e40a02a, 0x3ec21dd8 }, { 0x3e5fcdd7, 0x3e48fad5 },
+    { 0x3e711467, 0x3dbb3b76 }, { 0x3e9fafeb, 0xbec21dd8 }, { 0xb88d23e4, 0x3f7fffff }, { 0xb90721a7, 0x3f7ffffb },
+    { 0xbe40a02a, 0x3ec21dd8 }, { 0xbe5fcdd7, 0x3e48fad5 }, { 0xbe711467, 0x3dbb3b76 }, { 0xbe9fafeb, 0xbec21dd8 } };
+
+/* The table's result for x, or y where x is not in it. */
+static DETNNI_NOINLINE float detnni_look_up(const uint32_t (*t)[2], size_t n, float x, float y)
+{
+    uint32_t b = detnni_float_bits(x);
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (t[i][0] == b) return detnni_float(t[i][1]);
+    return y;
+}
+#define DETNNI_LOOK_UP(t, x, y) detnni_look_up(t, sizeof t / sizeof t[0], x, y)
+
+/* 1/2 + x * c - x^3 * small for |x| < 2^-12: the cubic only breaks ties. */
+static DETNNI_UNUSED float detnni_half(float x, double c)
+{
+    double n = 1.0 / 4503599627370496.0, r = (double)x * c + 0.5;
+    return (float)(x > 0 ? r - n : r + n);
+}
+static DETNNI_UNUSED int detnni_below(float x, double limit) { return (double)x < limit && (double)x > -limit; }
+
+static DETNNI_UNUSED float detnni_fix_exp(float x, float y) { (void)x; return y; } /* never odd, like tanh */
+static DETNNI_UNUSED float detnni_fix_expm1(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_expm1, x, y); }
+static DETNNI_UNUSED float detnni_fix_tanh(float x, float y) { (void)x; return y; }
+static DETNNI_UNUSED float detnni_fix_log(float x, float y)
+{
+    if (x != x) return x;
+    if (x < 0.0f) return detnni_float(0x7fc00000);
+    if (!(x > 0.0f)) return detnni_float(0xff800000);
+    if (detnni_float_bits(x) == 0x7f800000) return x;
+    return DETNNI_LOOK_UP(detnni_odd_log, x, y);
+}
+static DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
+{
+    if (x != x) return x;
+    if (x < -1.0f) return detnni_float(0x7fc00000);
+    if (!(x > -1.0f)) return detnni_float(0xff800000);
+    if (detnni_float_bits(x) == 0x7f800000) return x;
+    return DETNNI_LOOK_UP(detnni_odd_log1p, x, y);
+}
+static DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
+{ return detnni_below(x, 1.0 / 4096.0) ? detnni_half(x, 0.25) : DETNNI_LOOK_UP(detnni_odd_sigmoid, x, y); }
+static DETNNI_UNUSED float detnni_fix_softplus(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_softplus, x, y); }
+static DETNNI_UNUSED float detnni_fix_erf(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_erf, x, y); }
+static DETNNI_UNUSED float detnni_fix_gelu(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_gelu, x, y); }
+static DETNNI_UNUSED float detnni_fix_silu(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_silu, x, y); }
+static DETNNI_UNUSED float detnni_fix_gelu_grad(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_gelu_grad, x, y); }
+static DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
+{ return detnni_below(x, 1.0 / 4096.0) ? detnni_half(x, 0.5) : DETNNI_LOOK_UP(detnni_odd_silu_grad, x, y); }
+static DETNNI_UNUSED float detnni_fix_sin2pi(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_sin2pi, x, y); }
+static DETNNI_UNUSED float detnni_fix_cos2pi(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_cos2pi, x, y); }
+
+/* ==== 10. Generators, initializers ====================================================================== */
+
+DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t out[4])
+{
+    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+    int round;
+    for (round = 0; round < 10; round++) {
+        uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)p1;
+        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)p0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+}
+
+enum { DETNNI_KERNEL = 1, DETNNI_BIAS, DETNNI_DROPOUT, DETNNI_ORDER, DETNNI_USER }; /* purposes, C6 */
+
+/* A stream of words; it keeps the block of the last word asked for. */
+typedef struct detnni_stream {
+    uint64_t seed;
+    uint32_t counter[4], word[4];
+    int filled;
+} detnni_stream;
+
+static detnni_stream detnni_stream_of(uint64_t seed, uint64_t step, int purpose, uint32_t layer)
+{
+    detnni_stream s;
+    s.seed = seed;
+    s.counter[0] = 0;
+    s.counter[1] = (uint32_t)step;
+    s.counter[2] = (uint32_t)(step >> 32);
+    s.counter[3] = (uint32_t)purpose << 24 | layer;
+    s.filled = 0;
+    return s;
+}
+
+static uint32_t detnni_word(detnni_stream *s, uint64_t e)
+{
+    uint32_t block = (uint32_t)(e >> 2);
+    if (!s->filled || s->counter[0] != block) {
+        s->counter[0] = block;
+        detnn_philox(s->seed, s->counter, s->word);
+        s->filled = 1;
+    }
+    return s->word[e & 3];
+}
+
+static float detnni_unit(uint32_t word) { return (float)(word >> 8) * (1.0f / 16777216.0f); }
+
+/* z of C6 from the words a, b of its pair; second: the pair's second element. */
+static float detnni_normal(uint32_t a, uint32_t b, int second)
+{
+    float u1 = (float)((a >> 8) + 1) * (1.0f / 16777216.0f), u2 = detnni_unit(b);
+    float r = detnni_sqrt(-2.0f * detnn_log(u1));
+    return r * (second ? detnn_sin2pi(u2) : detnn_cos2pi(u2));
+}
+
+static float detnni_stream_normal(detnni_stream *s, uint64_t e)
+{
+    uint32_t a = detnni_word(s, e & ~(uint64_t)1), b = detnni_word(s, e | 1);
+    return detnni_normal(a, b, (int)(e & 1));
+}
+
+DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count, uint32_t *out)
+{
+    detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
+    size_t i;
+    for (i = 0; i < count; i++) out[i] = detnni_word(&s, first + i);
+}
+
+DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
+                                    float low, float high, float *out)
+{
+    detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
+    size_t i;
+    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(high - low, detnni_unit(detnni_word(&s, first + i)), low);
+}
+
+DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
+                                   float mean, float deviation, float *out)
+{
+    detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
+    size_t i;
+    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(deviation, detnni_stream_normal(&s, first + i), mean);
+}
+
+DETNN_API uint64_t detnn_splitmix64(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+DETNN_API void detnn_rng_seed(detnn_rng *rng, uint64_t seed)
+{
+    int i;
+    for (i = 0; i < 4; i++) rng->s[i] = detnn_splitmix64(&seed);
+}
+
+DETNN_API uint64_t detnn_rng_next(detnn_rng *rng)
+{
+    uint64_t *s = rng->s, t = s[0] + s[3], result = (t << 23 | t >> 41) + s[0];
+    t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = s[3] << 45 | s[3] >> 19;
+    return result;
+}
+
+static void detnni_rng_jump(detnn_rng *rng, const uint64_t polynomial[4])
+{
+    uint64_t s[4] = { 0, 0, 0, 0 };
+    int i, j;
+    for (i = 0; i < 256; i++) {
+        if (polynomial[i / 64] >> (i & 63) & 1)
+            for (j = 0; j < 4; j++) s[j] ^= rng->s[j];
+        detnn_rng_next(rng);
+    }
+    for (j = 0; j < 4; j++) rng->s[j] = s[j];
+}
+
+DETNN_API void detnn_rng_jump(detnn_rng *rng)
+{
+    static const uint64_t p[4] = { 0x180ec6d33cfd0abau, 0xd5a61266f0c9392cu, 0xa9582618e03fc9aau, 0x39abdc4529b1661cu };
+    detnni_rng_jump(rng, p);
+}
+
+DETNN_API void detnn_rng_long_jump(detnn_rng *rng)
+{
+    static const uint64_t p[4] = { 0x76e15d3efefdcbbfu, 0xc5004e441c522fb3u, 0x77710069854ee241u, 0x39109bb02acbe635u };
+    detnni_rng_jump(rng, p);
+}
+
+DETNN_API float detnn_rng_uniform(detnn_rng *rng) { return (float)(detnn_rng_next(rng) >> 40) * (1.0f / 16777216.0f); }
+
+/* The high and low halves of a 128-bit product. */
+static uint64_t detnni_multiply(uint64_t a, uint64_t b, uint64_t *low)
+{
+    uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    uint64_t m = a1 * b0 + (a0 * b0 >> 32), n = a0 * b1 + (uint32_t)m;
+    *low = a * b;
+    return a1 * b1 + (m >> 32) + (n >> 32);
+}
+
+DETNN_API uint64_t detnn_rng_below(detnn_rng *rng, uint64_t bound)
+{
+    uint64_t low, high = detnni_multiply(detnn_rng_next(rng), bound, &low);
+    if (low < bound) {
+        uint64_t least = (0 - bound) % bound;
+        while (low < least) high = detnni_multiply(detnn_rng_next(rng), bound, &low);
+    }
+    return high;
+}
+
+DETNN_API void detnn_rng_normal(detnn_rng *rng, size_t count, float mean, float deviation, float *out)
+{
+    uint64_t pair = 0;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        if (!(i & 1)) pair = detnn_rng_next(rng);
+        out[i] = DETNNI_FMA_PLAIN(deviation, detnni_normal((uint32_t)(pair >> 32), (uint32_t)pair, (int)(i & 1)), mean);
+    }
+}
+
+DETNN_API void detnn_shuffle(detnn_rng *rng, void *array, size_t count, size_t size)
+{
+    unsigned char *a = (unsigned char *)array;
+    size_t i, b;
+    for (i = count; i-- > 1;) {
+        size_t j = (size_t)detnn_rng_below(rng, (uint64_t)i + 1);
+        for (b = 0; b < size; b++) {
+            unsigned char t = a[i * size + b];
+            a[i * size + b] = a[j * size + b];
+            a[j * size + b] = t;
+        }
+    }
+}
+
+/* The order of an epoch: for few samples a table, else the keys of a Feistel permutation. */
+typedef struct detnni_order {
+    uint64_t count;
+    int low; /* bits of the right half; the left has what remains */
+    uint64_t low_mask, high_mask;
+    uint32_t key[12];
+    unsigned char small[64];
+} detnni_order;
+
+static detnni_order detnni_order_of(uint64_t seed, uint64_t epoch, uint64_t count)
+{
+    detnni_stream s = detnni_stream_of(seed, epoch, DETNNI_ORDER, 0);
+    detnni_order o;
+    uint64_t e = 0;
+    int i, bits = 0;
+    DETNNI_ZERO(&o, sizeof o);
+    o.count = count;
+    if (count <= 64) {
+        for (i = 0; i < (int)count; i++) o.small[i] = (unsigned char)i;
+        for (i = (int)count - 1; i > 0; i--) {
+            uint32_t n = (uint32_t)i + 1, least = (0u - n) % n;
+            uint64_t p;
+            unsigned char t = o.small[i];
+            do p = (uint64_t)detnni_word(&s, e++) * n; while ((uint32_t)p < least);
+            o.small[i] = o.small[p >> 32];
+            o.small[p >> 32] = t;
+        }
+        return o;
+    }
+    while (bits < 64 && (count - 1) >> bits) bits++;
+    o.low = bits / 2;
+    o.low_mask = ((uint64_t)1 << o.low) - 1;
+    o.high_mask = ((uint64_t)1 << (bits - o.low)) - 1;
+    for (i = 0; i < 12; i++) o.key[i] = detnni_word(&s, (uint64_t)i);
+    return o;
+}
+
+/* Halves have at most 32 bits. The multipliers are those of Wellons' lowbias32. */
+static uint64_t detnni_mix(uint64_t half, uint32_t key)
+{
+    uint32_t h = (uint32_t)half ^ key;
+    h = (h ^ h >> 16) * 0x7FEB352Du;
+    h = (h ^ h >> 15) * 0x846CA68Bu;
+    return h ^ h >> 16;
+}
+
+static uint64_t detnni_order_at(const detnni_order *o, uint64_t i)
+{
+    int r;
+    if (o->count <= 64) return o->small[i];
+    do {
+        uint64_t left = i >> o->low, right = i & o->low_mask;
+        for (r = 0; r < 12; r += 2) {
+            left ^= detnni_mix(right, o->key[r]) & o->high_mask;
+            right ^= detnni_mix(left, o->key[r + 1]) & o->low_mask;
+        }
+        i = left << o->low | right;
+    } while (i >= o->count); /* cycle walking: the walk stays among the first 2^bits numbers */
+    return i;
+}
+
+DETNN_API uint64_t detnn_epoch_order(uint64_t seed, uint64_t epoch, uint64_t count, uint64_t i)
+{
+    detnni_order o = detnni_order_of(seed, epoch, count);
+    return i < count ? detnni_order_at(&o, i) : 0;
+}
+
+/* ---- Trees (C3, C4): a sum that grows by one node at a time ---- */
+
+/* node[0 .. depth-1] are the complete subtrees so far, the largest first. */
+typedef struct detnni_tree {
+    uint64_t count;
+    int depth;
+    float node[64];
+} detnni_tree;
+
+static void detnni_tree_start(detnni_tree *t) { t->count = 0; t->depth = 0; }
+
+static void detnni_tree_add(detnni_tree *t, float leaf)
+{
+    uint64_t c;
+    for (c = t->count++; c & 1; c >>= 1) leaf = t->node[--t->depth] + leaf;
+    t->node[t->depth++] = leaf;
+}
+
+static float detnni_tree_sum(const detnni_tree *t)
+{
+    int d = t->depth - 1;
+    float sum = d >= 0 ? t->node[d] : 0.0f;
+    while (d-- > 0) sum = t->node[d] + sum;
+    return sum;
+}
+
+/* The sum over samples of C3, one sample at a time. */
+typedef struct detnni_batch_sum {
+    detnni_tree tree;
+    float leaf;
+    int samples; /* in the leaf */
+} detnni_batch_sum;
+
+static void detnni_batch_sum_start(detnni_batch_sum *s)
+{
+    detnni_tree_start(&s->tree);
+    s->leaf = 0.0f;
+    s->samples = 0;
+}
+
+static void detnni_batch_sum_add(detnni_batch_sum *s, float x)
+{
+    s->leaf = s->leaf + x;
+    if (++s->samples == 64) {
+        detnni_tree_add(&s->tree, s->leaf);
+        s->leaf = 0.0f;
+        s->samples = 0;
+    }
+}
+
+static float detnni_batch_sum_end(detnni_batch_sum *s)
+{
+    if (s->samples) detnni_tree_add(&s->tree, s->leaf);
+    s->samples = 0;
+    return detnni_tree_sum(&s->tree);
+}
+
+/* The dot product of C4 over elements that lie stride apart. */
+static float detnni_dot_strided(const float *x, const float *y, size_t n, size_t stride)
+{
+    detnni_tree tree;
+    size_t start, i, h;
+    detnni_tree_start(&tree);
+    for (start = 0; start < n; start += 4096) {
+        float lane[64];
+        for (i = 0; i < 64; i++) lane[i] = 0.0f;
+        for (i = start; i < n && i < start + 4096; i++)
+            lane[i % 64] = DETNNI_FMA_PLAIN(x[i * stride], y[i * stride], lane[i % 64]);
+        for (h = 32; h; h /= 2)
+            for (i = 0; i < h; i++) lane[i] = lane[i] + lane[i + h];
+        detnni_tree_add(&tree, lane[0]);
+    }
+    return detnni_tree_sum(&tree);
+}
+
+/* Gram-Schmidt on rows, or columns, of w (C7); rows: their number, length: elements of a row. */
+static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t out, float *w)
+{
+    size_t count = detnni_min(in, out), length = in < out ? out : in, i, j, e, pass;
+    size_t element = in < out ? 1 : out, vector = in < out ? out : 1; /* strides in w */
+    for (j = 0; j < count; j++) {
+        float *v = w + j * vector, scale;
+        for (e = 0; e < length; e++) v[e * element] = detnni_stream_normal(s, (uint64_t)j * length + e);
+        for (pass = 0; pass < 2; pass++)
+            for (i = 0; i < j; i++) {
+                const float *q = w + i * vector;
+                float c = detnni_dot_strided(q, v, length, element);
+                for (e = 0; e < length; e++) v[e * element] = DETNNI_FMA_PLAIN(-c, q[e * element], v[e * element]);
+            }
+        scale = detnni_sqrt(detnni_dot_strided(v, v, length, element));
+        for (e = 0; e < length; e++)
+            v[e * element] = scale > 0.0f ? v[e * element] / scale : e == j ? 1.0f : 0.0f;
+    }
+    for (e = 0; e < in * out; e++) w[e] = gain * w[e];
+}
+
+/* Fills w [rows][out]: the kernel has rows = in, the bias one. */
+static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t layer, int purpose, size_t rows,
+                        size_t in, size_t out, float *w)
+{
+    detnni_stream s = detnni_stream_of(seed, 0, purpose, layer);
+    size_t n = rows * out, e;
+    double fans = (double)((uint64_t)in + out);
+    float a = init->a, b = init->b;
+    detnn_initializer_kind kind = init->kind;
+    if (kind == DETNN_ZEROS || kind == DETNN_CONSTANT) {
+        for (e = 0; e < n; e++) w[e] = kind == DETNN_ZEROS ? 0.0f : a;
+        return;
+    }
+    if (!DETNNI_HAS(INITIALIZERS)) return;
+    switch (kind) {
+    case DETNN_GLOROT_UNIFORM: b = (float)detnni_sqrt64(6.0 / fans); break;
+    case DETNN_GLOROT_NORMAL:  b = (float)detnni_sqrt64(2.0 / fans); break;
+    case DETNN_HE_UNIFORM:     b = (float)detnni_sqrt64(6.0 / (double)in); break;
+    case DETNN_HE_NORMAL:      b = (float)detnni_sqrt64(2.0 / (double)in); break;
+    case DETNN_LECUN_UNIFORM:  b = (float)detnni_sqrt64(3.0 / (double)in); break;
+    case DETNN_LECUN_NORMAL:   b = (float)detnni_sqrt64(1.0 / (double)in); break;
+    default: break;
+    }
+    switch (kind) {
+    case DETNN_GLOROT_UNIFORM: case DETNN_HE_UNIFORM: case DETNN_LECUN_UNIFORM:
+        a = -b; /* falls through */
+    case DETNN_UNIFORM:
+        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b - a, detnni_unit(detnni_word(&s, e)), a);
+        break;
+    case DETNN_GLOROT_NORMAL: case DETNN_HE_NORMAL: case DETNN_LECUN_NORMAL:
+        a = 0.0f; /* falls through */
+    case DETNN_NORMAL:
+        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b, detnni_stream_normal(&s, e), a);
+        break;
+    case DETNN_TRUNCATED_NORMAL:
+        for (e = 0; e < n; e++) {
+            float z = detnni_stream_normal(&s, e);
+            uint64_t attempt = 0;
+            while (!(z <= 2.0f && z >= -2.0f)) {
+                detnni_stream again = detnni_stream_of(seed, ++attempt, purpose, layer);
+                z = detnni_stream_normal(&again, e);
+            }
+            w[e] = DETNNI_FMA_PLAIN(b, z, a);
+        }
+        break;
+    case DETNN_ORTHOGONAL:
+        detnni_orthogonal(&s, a, rows, out, w);
+        break;
+    default: break;
+    }
+}
+
+/* Checks an initializer; where names it in the sentence. */
+static detnn_result detnni_check_initializer(const detnn_initializer *init, size_t layer, const char *name, detnn_error *err)
+{
+    if ((unsigned)init->kind >= DETNN_INITIALIZER_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: unknown %s initializer %z", layer, name, (size_t)init->kind);
+    if (!detnni_finite(init->a) || !detnni_finite(init->b))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer's a and b must be finite", layer, name);
+    if (init->kind == DETNN_UNIFORM && (init->b < init->a || !detnni_finite(init->b - init->a)))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer is uniform from %g to %g", layer, name,
+                           (double)init->a, (double)init->b);
+    if ((init->kind == DETNN_NORMAL || init->kind == DETNN_TRUNCATED_NORMAL) && init->b < 0.0f)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer's deviation %g is negative", layer, name,
+                           (double)init->b);
+    if (!DETNNI_HAS(INITIALIZERS) && init->kind != DETNN_ZEROS && init->kind != DETNN_CONSTANT
+        && init->kind != DETNN_GLOROT_UNIFORM)
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no random initializers", layer);
+    return DETNN_OK;
+}
+
+DETNN_API detnn_result detnn_initialize(const detnn_initializer *initializer, uint64_t seed, uint32_t layer,
+                                        detnn_tensor tensor, size_t inputs, size_t units, float *w, detnn_error *err)
+{
+    size_t rows = tensor == DETNN_KERNEL ? inputs : 1;
+    detnn_result r;
+    if (!initializer || !w) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_initialize: a pointer is null");
+    if (tensor != DETNN_KERNEL && tensor != DETNN_BIAS)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_initialize: the tensor must be kernel or bias");
+    if (!inputs || !units || layer >> 24 || (uint64_t)rows > ((uint64_t)1 << 34) / units)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_initialize: %z x %z in layer %z is out of range", rows, units, (size_t)layer);
+    r = detnni_check_initializer(initializer, layer, detnni_tensor_names[tensor], err);
+    if (r) return r;
+    detnni_fill(initializer, seed, layer, tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
+    return detnni_ok(err);
+}
+
+/* ---- The table of kernels: one for each instruction set, all with the same bits ---- */
+
+/* What an optimizer's update needs at one step, for all tensors. */
+typedef struct detnni_update {
+    detnn_optimizer o;
+    float rate;        /* float(lr), Adam: a of C10 */
+    float correction;  /* Adam: r of C10 */
+    float keep;        /* AdamW: 1 - lr * weight_decay */
+} detnni_update;
+
+typedef struct detnni_kernels {
+    detnn_isa isa;
+    void (*forward)(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out, float *z);
+    void (*input_gradient)(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx);
+    void (*weight_gradient)(const float *x, const float *dz, size_t rows, size_t in, size_t out, float *dw, float *db,
+                            float *tmp);
+    float (*sum)(const float *x, size_t n);
+    float (*dot)(const float *x, const float *y, size_t n);
+    void (*softmax)(const float *z, size_t n, float *p, float *max, float *sum);
+    void (*activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y);
+    void (*activate_back)(detnn_activation activation, float alpha, const float *z, const float *y, size_t n, float *d);
+    void (*dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, const float *x, size_t n,
+                    float *y);
+    uint32_t (*update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1, float *m2);
+    void (*add)(const float *x, size_t n, float *y);
+    uint32_t (*magnitude)(const float *x, size_t n);
+    void (*exact[DETNNI_EXACT_COUNT])(const float *x, size_t n, float *y);
+} detnni_kernels;
+
+#endif /* !DETNNI_ISA */
+
+/* ==== 11. Kernel bodies ================================================================================= */
+
+#ifdef DETNNI_ISA /* once for each instruction set */
+
+/* The vector layer of doubles, for one instruction set chosen by DETNNI_ISA. A kernel sees
+     VD  DETNNI_W doubles, VI the same lanes as 64-bit integers, VM a mask of lanes, and the operations below.
+   Plain C has one lane. The others hold a pair of registers, so that two chains of dependent operations run side by side:
+   each set states its register operations (r_...) once, the pairs are made of them at the end. */
+
+#define VD        DETNNI_N(vd)
+#define VI        DETNNI_N(vi)
+#define VM        DETNNI_N(vm)
+#define vd_set    DETNNI_N(vd_set)    /* all lanes = a double */
+#define vd_load   DETNNI_N(vd_load)   /* floats to doubles */
+#define vd_store  DETNNI_N(vd_store)  /* doubles rounded to floats */
+#define vd_add    DETNNI_N(vd_add)
+#define vd_sub    DETNNI_N(vd_sub)
+#define vd_mul    DETNNI_N(vd_mul)
+#define vd_div    DETNNI_N(vd_div)
+#define vd_mad    DETNNI_N(vd_mad)    /* a * b + c, rounded once or twice: no result may depend on it */
+#define vd_min    DETNNI_N(vd_min)    /* a < b ? a : b, so b where either is NaN */
+#define vd_max    DETNNI_N(vd_max)    /* a > b ? a : b */
+#define vd_lt     DETNNI_N(vd_lt)     /* a < b */
+#define vd_sel    DETNNI_N(vd_sel)    /* mask ? a : b */
+#define vd_and    DETNNI_N(vd_and)
+#define vd_or     DETNNI_N(vd_or)
+#define vd_xor    DETNNI_N(vd_xor)
+#define vd_bits   DETNNI_N(vd_bits)
+#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16] */
+#define vi_set    DETNNI_N(vi_set)
+#define vi_add    DETNNI_N(vi_add)
+#define vi_sub    DETNNI_N(vi_sub)
+#define vi_and    DETNNI_N(vi_and)
+#define vi_or     DETNNI_N(vi_or)
+#define vi_shl48  DETNNI_N(vi_shl48)
+#define vi_shl52  DETNNI_N(vi_shl52)
+#define vi_shl63  DETNNI_N(vi_shl63)
+#define vi_shr52  DETNNI_N(vi_shr52)
+#define vi_double DETNNI_N(vi_double)
+#define vi_none   DETNNI_N(vi_none)   /* lanes where a & m is zero; m below 2^32 */
+#define vm_none   DETNNI_N(vm_none)   /* no lane */
+#define vm_or     DETNNI_N(vm_or)
+#define vm_any    DETNNI_N(vm_any)
+
+#if DETNNI_ISA == DETNNI_ISA_SCALAR
+
+#define DETNNI_W 1
+#define DETNNI_TABLE 1 /* vd_at is cheap */
+typedef double VD;
+typedef uint64_t VI;
+typedef int VM;
+DETNNI_FN VD vd_set(double a) { return a; }
+DETNNI_FN VD vd_load(const float *p) { return (double)*p; }
+DETNNI_FN void vd_store(float *p, VD a) { *p = (float)a; }
+DETNNI_FN VD vd_add(VD a, VD b) { return a + b; }
+DETNNI_FN VD vd_sub(VD a, VD b) { return a - b; }
+DETNNI_FN VD vd_mul(VD a, VD b) { return a * b; }
+DETNNI_FN VD vd_div(VD a, VD b) { return a / b; }
+#if DETNNI_FMA64
+DETNNI_FN VD vd_mad(VD a, VD b, VD c) { return __builtin_fma(a, b, c); }
+#else
+DETNNI_FN VD vd_mad(VD a, VD b, VD c) { return a * b + c; }
+#endif
+DETNNI_FN VD vd_min(VD a, VD b) { return a < b ? a : b; }
+DETNNI_FN VD vd_max(VD a, VD b) { return a > b ? a : b; }
+DETNNI_FN VM vd_lt(VD a, VD b) { return a < b; }
+DETNNI_FN VD vd_sel(VM m, VD a, VD b) { return m ? a : b; }
+DETNNI_FN VI vd_bits(VD a) { VI b; memcpy(&b, &a, 8); return b; }
+DETNNI_FN VD vi_double(VI a) { VD b; memcpy(&b, &a, 8); return b; }
+DETNNI_FN VD vd_and(VD a, VD b) { return vi_double(vd_bits(a) & vd_bits(b)); }
+DETNNI_FN VD vd_or(VD a, VD b) { return vi_double(vd_bits(a) | vd_bits(b)); }
+DETNNI_FN VD vd_xor(VD a, VD b) { return vi_double(vd_bits(a) ^ vd_bits(b)); }
+DETNNI_FN VD vd_at(const uint64_t *t, VI i) { return vi_double(t[i & 15]); }
+DETNNI_FN VI vi_set(uint64_t a) { return a; }
+DETNNI_FN VI vi_add(VI a, VI b) { return a + b; }
+DETNNI_FN VI vi_sub(VI a, VI b) { return a - b; }
+DETNNI_FN VI vi_and(VI a, VI b) { return a & b; }
+DETNNI_FN VI vi_or(VI a, VI b) { return a | b; }
+DETNNI_FN VI vi_shl48(VI a) { return a << 48; }
+DETNNI_FN VI vi_shl52(VI a) { return a << 52; }
+DETNNI_FN VI vi_shl63(VI a) { return a << 63; }
+DETNNI_FN VI vi_shr52(VI a) { return a >> 52; }
+DETNNI_FN VM vi_none(VI a, VI m) { return (a & m) == 0; }
+DETNNI_FN VM vm_none(void) { return 0; }
+DETNNI_FN VM vm_or(VM a, VM b) { return a | b; }
+DETNNI_FN int vm_any(VM a) { return a; }
+
+#elif DETNNI_ISA == DETNNI_ISA_AVX512
+
+#define DETNNI_W 16
+#define DETNNI_TABLE 1
+typedef struct { __m512d a, b; } VD;
+typedef struct { __m512i a, b; } VI;
+typedef struct { __mmask8 a, b; } VM;
+#define r_set(x)       _mm512_set1_pd(x)
+#define r_load(p)      _mm512_cvtps_pd(_mm256_loadu_ps(p))
+#define r_store(p, x)  _mm256_storeu_ps(p, _mm512_cvtpd_ps(x))
+#define r_add          _mm512_add_pd
+#define r_sub          _mm512_sub_pd
+#define r_mul          _mm512_mul_pd
+#define r_div          _mm512_div_pd
+#define r_mad          _mm512_fmadd_pd
+#define r_min          _mm512_min_pd
+#define r_max          _mm512_max_pd
+#define r_lt(x, y)     _mm512_cmp_pd_mask(x, y, _CMP_LT_OQ)
+#define r_sel(m, x, y) _mm512_mask_blend_pd(m, y, x)
+#define r_and          _mm512_and_pd
+#define r_or           _mm512_or_pd
+#define r_xor          _mm512_xor_pd
+#define r_bits         _mm512_castpd_si512
+#define r_double       _mm512_castsi512_pd
+#define r_at(t, i)     _mm512_castsi512_pd(_mm512_permutex2var_epi64(_mm512_loadu_si512(t), i, _mm512_loadu_si512(t + 8)))
+#define r_iset(x)      _mm512_set1_epi64((long long)(x))
+#define r_iadd         _mm512_add_epi64
+#define r_isub         _mm512_sub_epi64
+#define r_iand         _mm512_and_si512
+#define r_ior          _mm512_or_si512
+#define r_shl          _mm512_slli_epi64
+#define r_shr          _mm512_srli_epi64
+#define r_none         _mm512_testn_epi64_mask
+#define r_mnone        0
+#define r_mor(x, y)    (__mmask8)((x) | (y))
+#define r_any(x, y)    (((x) | (y)) != 0)
+
+#elif DETNNI_ISA == DETNNI_ISA_AVX2
+
+#define DETNNI_W 8
+#define DETNNI_TABLE 0
+typedef struct { __m256d a, b; } VD;
+typedef struct { __m256i a, b; } VI;
+typedef struct { __m256d a, b; } VM;
+#define r_set(x)       _mm256_set1_pd(x)
+#define r_load(p)      _mm256_cvtps_pd(_mm_loadu_ps(p))
+#define r_store(p, x)  _mm_storeu_ps(p, _mm256_cvtpd_ps(x))
+#define r_add          _mm256_add_pd
+#define r_sub          _mm256_sub_pd
+#define r_mul          _mm256_mul_pd
+#define r_div          _mm256_div_pd
+#define r_mad          _mm256_fmadd_pd
+#define r_min          _mm256_min_pd
+#define r_max          _mm256_max_pd
+#define r_lt(x, y)     _mm256_cmp_pd(x, y, _CMP_LT_OQ)
+#define r_sel(m, x, y) _mm256_blendv_pd(y, x, m)
+#define r_and          _mm256_and_pd
+#define r_or           _mm256_or_pd
+#define r_xor          _mm256_xor_pd
+#define r_bits         _mm256_castpd_si256
+#define r_double       _mm256_castsi256_pd
+#define r_at(t, i)     _mm256_castsi256_pd(_mm256_i64gather_epi64((const long long *)(const void *)(t), \
+                           _mm256_and_si256(i, _mm256_set1_epi64x(15)), 8))
+#define r_iset(x)      _mm256_set1_epi64x((long long)(x))
+#define r_iadd         _mm256_add_epi64
+#define r_isub         _mm256_sub_epi64
+#define r_iand         _mm256_and_si256
+#define r_ior          _mm256_or_si256
+#define r_shl          _mm256_slli_epi64
+#define r_shr          _mm256_srli_epi64
+#define r_none(x, m)   _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(x, m), _mm256_setzero_si256()))
+#define r_mnone        _mm256_setzero_pd()
+#define r_mor          _mm256_or_pd
+#define r_any(x, y)    (_mm256_movemask_pd(_mm256_or_pd(x, y)) != 0)
+
+#elif DETNNI_ISA == DETNNI_ISA_SSE2
+
+#define DETNNI_W 4
+#define DETNNI_TABLE 1
+typedef struct { __m128d a, b; } VD;
+typedef struct { __m128i a, b; } VI;
+typedef struct { __m128d a, b; } VM;
+#define r_set(x)       _mm_set1_pd(x)
+#define r_load(p)      _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
+#define r_store(p, x)  _mm_storel_epi64((__m128i *)(void *)(p), _mm_castps_si128(_mm_cvtpd_ps(x)))
+#define r_add          _mm_add_pd
+#define r_sub          _mm_sub_pd
+#define r_mul          _mm_mul_pd
+#define r_div          _mm_div_pd
+#define r_mad(x, y, z) _mm_add_pd(_mm_mul_pd(x, y), z)
+#define r_min          _mm_min_pd
+#define r_max          _mm_max_pd
+#define r_lt           _mm_cmplt_pd
+#define r_sel(m, x, y) _mm_or_pd(_mm_and_pd(m, x), _mm_andnot_pd(m, y))
+#define r_and          _mm_and_pd
+#define r_or           _mm_or_pd
+#define r_xor          _mm_xor_pd
+#define r_bits         _mm_castpd_si128
+#define r_double       _mm_castsi128_pd
+#define r_at(t, i)     _mm_castsi128_pd(_mm_set_epi64x((long long)(t)[_mm_extract_epi16(i, 4) & 15], \
+                                                       (long long)(t)[_mm_extract_epi16(i, 0) & 15]))
+#define r_iset(x)      _mm_set1_epi64x((long long)(x))
+#define r_iadd         _mm_add_epi64
+#define r_isub         _mm_sub_epi64
+#define r_iand         _mm_and_si128
+#define r_ior          _mm_or_si128
+#define r_shl          _mm_slli_epi64
+#define r_shr          _mm_srli_epi64
+#define r_none(x, m)   _mm_castsi128_pd(_mm_shuffle_epi32(_mm_cmpeq_epi32(_mm_and_si128(x, m), _mm_setzero_si128()), 0xa0))
+#define r_mnone        _mm_setzero_pd()
+#define r_mor          _mm_or_pd
+#define r_any(x, y)    (_mm_movemask_pd(_mm_or_pd(x, y)) != 0)
+
+#elif DETNNI_ISA == DETNNI_ISA_NEON
+
+#define DETNNI_W 4
+#define DETNNI_TABLE 1
+typedef struct { float64x2_t a, b; } VD;
+typedef struct { uint64x2_t a, b; } VI;
+typedef struct { uint64x2_t a, b; } VM;
+#define r_set(x)       vdupq_n_f64(x)
+#define r_load(p)      vcvt_f64_f32(vld1_f32(p))
+#define r_store(p, x)  vst1_f32(p, vcvt_f32_f64(x))
+#define r_add          vaddq_f64
+#define r_sub          vsubq_f64
+#define r_mul          vmulq_f64
+#define r_div          vdivq_f64
+#define r_mad(x, y, z) vfmaq_f64(z, x, y)
+#define r_min(x, y)    vbslq_f64(vcltq_f64(x, y), x, y)
+#define r_max(x, y)    vbslq_f64(vcgtq_f64(x, y), x, y)
+#define r_lt           vcltq_f64
+#define r_sel          vbslq_f64
+#define r_bits         vreinterpretq_u64_f64
+#define r_double       vreinterpretq_f64_u64
+#define r_and(x, y)    r_double(vandq_u64(r_bits(x), r_bits(y)))
+#define r_or(x, y)     r_double(vorrq_u64(r_bits(x), r_bits(y)))
+#define r_xor(x, y)    r_double(veorq_u64(r_bits(x), r_bits(y)))
+#define r_at(t, i)     r_double(vcombine_u64(vld1_u64((t) + (vgetq_lane_u64(i, 0) & 15)), vld1_u64((t) + (vgetq_lane_u64(i, 1) & 15))))
+#define r_iset(x)      vdupq_n_u64(x)
+#define r_iadd         vaddq_u64
+#define r_isub         vsubq_u64
+#define r_iand         vandq_u64
+#define r_ior          vorrq_u64
+#define r_shl          vshlq_n_u64
+#define r_shr          vshrq_n_u64
+#define r_none(x, m)   vceqzq_u64(vandq_u64(x, m))
+#define r_mnone        vdupq_n_u64(0)
+#define r_mor          vorrq_u64
+#define r_any(x, y)    (vmaxvq_u32(vreinterpretq_u32_u64(vorrq_u64(x, y))) != 0)
+
+#endif
+
+#if DETNNI_ISA != DETNNI_ISA_SCALAR
+#define DETNNI_1(T, name, X, op) DETNNI_FN T name(X x) { T z; z.a = op(x.a); z.b = op(x.b); return z; }
+#define DETNNI_2(T, name, X, op) DETNNI_FN T name(X x, X y) { T z; z.a = op(x.a, y.a); z.b = op(x.b, y.b); return z; }
+#define DETNNI_3(name, op, n) DETNNI_FN VI name(VI x) { VI z; z.a = op(x.a, n); z.b = op(x.b, n); return z; }
+DETNNI_FN VD vd_set(double x) { VD z; z.a = r_set(x); z.b = z.a; return z; }
+DETNNI_FN VI vi_set(uint64_t x) { VI z; z.a = r_iset(x); z.b = z.a; return z; }
+DETNNI_FN VD vd_load(const float *p) { VD z; z.a = r_load(p); z.b = r_load(p + DETNNI_W / 2); return z; }
+DETNNI_FN void vd_store(float *p, VD x) { r_store(p, x.a); r_store(p + DETNNI_W / 2, x.b); }
+DETNNI_2(VD, vd_add, VD, r_add)
+DETNNI_2(VD, vd_sub, VD, r_sub)
+DETNNI_2(VD, vd_mul, VD, r_mul)
+DETNNI_2(VD, vd_div, VD, r_div)
+DETNNI_FN VD vd_mad(VD x, VD y, VD w) { VD z; z.a = r_mad(x.a, y.a, w.a); z.b = r_mad(x.b, y.b, w.b); return z; }
+DETNNI_2(VD, vd_min, VD, r_min)
+DETNNI_2(VD, vd_max, VD, r_max)
+DETNNI_2(VM, vd_lt, VD, r_lt)
+DETNNI_FN VD vd_sel(VM m, VD x, VD y) { VD z; z.a = r_sel(m.a, x.a, y.a); z.b = r_sel(m.b, x.b, y.b); return z; }
+DETNNI_2(VD, vd_and, VD, r_and)
+DETNNI_2(VD, vd_or, VD, r_or)
+DETNNI_2(VD, vd_xor, VD, r_xor)
+DETNNI_1(VI, vd_bits, VD, r_bits)
+DETNNI_1(VD, vi_double, VI, r_double)
+DETNNI_FN VD vd_at(const uint64_t *t, VI i) { VD z; z.a = r_at(t, i.a); z.b = r_at(t, i.b); return z; }
+DETNNI_2(VI, vi_add, VI, r_iadd)
+DETNNI_2(VI, vi_sub, VI, r_isub)
+DETNNI_2(VI, vi_and, VI, r_iand)
+DETNNI_2(VI, vi_or, VI, r_ior)
+DETNNI_3(vi_shl48, r_shl, 48)
+DETNNI_3(vi_shl52, r_shl, 52)
+DETNNI_3(vi_shl63, r_shl, 63)
+DETNNI_3(vi_shr52, r_shr, 52)
+DETNNI_2(VM, vi_none, VI, r_none)
+DETNNI_FN VM vm_none(void) { VM z; z.a = r_mnone; z.b = r_mnone; return z; }
+DETNNI_2(VM, vm_or, VM, r_mor)
+DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
+#undef DETNNI_1
+#undef DETNNI_2
+#undef DETNNI_3
+#undef r_set
+#undef r_load
+#undef r_store
+#undef r_add
+#undef r_sub
+#undef r_mul
+#undef r_div
+#undef r_mad
+#undef r_min
+#undef r_max
+#undef r_lt
+#undef r_sel
+#undef r_and
+#undef r_or
+#undef r_xor
+#undef r_bits
+#undef r_double
+#undef r_at
+#undef r_iset
+#undef r_iadd
+#undef r_isub
+#undef r_iand
+#undef r_ior
+#undef r_shl
+#undef r_shr
+#undef r_none
+#undef r_mnone
+#undef r_mor
+#undef r_any
+#endif
+
+/* The exact functions: one body each over the vector layer, compiled once for each instruction set.
+
+   Each body computes the value in binary64 with a relative error of a few 2^-53. A result within 2^-50 of the middle of
+   two neighbouring floats is "odd": only there could rounding to binary32 go wrong, or differ between a fused and an
+   unfused multiply-add. The mask says which lanes are odd (about one in 2^25), and detnni_fix_... answers for them from
+   the input: the few inputs whose exact value is nearer to a middle than the error are listed there with their results. */
+
+#define DETNNI_ROUND 6755399441055744.0 /* 1.5 * 2^52: x + it - it is x rounded to an integer */
+
+#ifndef DETNNI_EXACT_TABLES
+#define DETNNI_EXACT_TABLES
+/* The bits of 2^(j/16), less j << 48: adding k << 48 gives 2^(k/16) for every k = j mod 16. */
+static const uint64_t detnni_exp_table[16] = {
+    0x3ff0000000000000u, 0x3fefb5586cf9890fu, 0x3fef72b83c7d517bu, 0x3fef387a6e756238u,
+    0x3fef06fe0a31b715u, 0x3feedea64c123422u, 0x3feebfdad5362a27u, 0x3feeab07dd485429u,
+    0x3feea09e667f3bcdu, 0x3feea11473eb0187u, 0x3feeace5422aa0dbu, 0x3feec49182a3f090u,
+    0x3feee89f995ad3adu, 0x3fef199bdd85529cu, 0x3fef5818dcfba487u, 0x3fefa4afa2a490dau };
+#endif
+
+DETNNI_FN VM DETNNI_N(near)(VD y) { return vi_none(vi_add(vd_bits(y), vi_set(0x10000010)), vi_set(0x1fffffe0)); }
+DETNNI_FN VD DETNNI_N(sign)(VD x) { return vd_and(x, vd_set(-0.0)); }
+DETNNI_FN VD DETNNI_N(abs)(VD x) { return vd_and(x, vi_double(vi_set(0x7fffffffffffffffu))); }
+/* a <= x <= b, or NaN */
+DETNNI_FN VD DETNNI_N(clamp)(VD x, double a, double b) { return vd_min(vd_set(b), vd_max(vd_set(a), x)); }
+
+/* expm1(r) of x = k log(2) + r, |r| < 0.347, and *s = 2^k; |x| < 700. Without a table, so exact where k = 0. */
+DETNNI_FN VD DETNNI_N(exp_parts)(VD x, VD *s)
+{
+    VD t = vd_mad(x, vd_set(1.4426950408889634), vd_set(DETNNI_ROUND));
+    VD k = vd_sub(t, vd_set(DETNNI_ROUND));
+    VD r = vd_mad(k, vd_set(-5.4979230187083712e-14), vd_mad(k, vd_set(-0.69314718055989033), x));
+    VD u = vd_mul(r, r), v = vd_mul(u, u);
+    VD p0 = vd_mad(vd_set(0.16666666666666669), r, vd_set(0.50000000000000011));
+    VD p1 = vd_mad(vd_set(0.0083333333333300581), r, vd_set(0.041666666666624087));
+    VD p2 = vd_mad(vd_set(0.00019841269863069374), r, vd_set(0.0013888888917234206));
+    VD p3 = vd_mad(vd_set(2.7557268435517562e-06), r, vd_set(2.4801521264122017e-05));
+    VD p4 = vd_mad(vd_set(2.5100397137931663e-08), r, vd_set(2.7620103584886963e-07));
+    *s = vi_double(vi_add(vi_shl52(vd_bits(t)), vi_set(0x3ff0000000000000u)));
+    p0 = vd_mad(p1, u, p0);
+    p2 = vd_mad(p4, v, vd_mad(p3, u, p2));
+    return vd_mad(vd_mad(p2, v, p0), u, r);
+}
+DETNNI_FN VD DETNNI_N(expm1_core)(VD x)
+{
+    VD s, p = DETNNI_N(exp_parts)(x, &s);
+    return vd_mad(s, p, vd_sub(s, vd_set(1.0)));
+}
+/* exp(x), |x| < 700 */
+DETNNI_FN VD DETNNI_N(exp_core)(VD x)
+{
+#if DETNNI_TABLE /* 2^(k/16) from the table times exp(r), |r| < 0.0217 */
+    VD t = vd_mad(x, vd_set(23.083120654223414), vd_set(DETNNI_ROUND));
+    VD k = vd_sub(t, vd_set(DETNNI_ROUND));
+    VD r = vd_mad(k, vd_set(-3.436201886692732e-15), vd_mad(k, vd_set(-0.043321698784993146), x));
+    VD s = vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
+    VD u = vd_mul(r, r);
+    VD p0 = vd_mad(vd_set(0.16666666666666669), r, vd_set(0.50000000000000011));
+    VD p1 = vd_mad(vd_set(0.0083333333329908815), r, vd_set(0.041666666663584595));
+    VD p2 = vd_mad(vd_set(0.00019841464130563585), r, vd_set(0.0013889063749440052));
+    p1 = vd_mad(p2, u, p1);
+    return vd_mad(s, vd_mad(vd_mad(p1, u, p0), u, r), s);
+#else
+    VD s, p = DETNNI_N(exp_parts)(x, &s);
+    return vd_mad(s, p, s);
+#endif
+}
+
+/* k * log(2) + log(1 + f), |k| < 1100, 0.7 < 1 + f < 1.42: log(1 + f) = 2 atanh(s) = f - s (f - R(s^2)), s = f / (2 + f). */
+DETNNI_FN VD DETNNI_N(log_core)(VD k, VD f, VD base)
+{
+    VD s = vd_div(f, vd_sub(vd_set(-2.0), f)), u = vd_mul(s, s), v = vd_mul(u, u); /* s negated */
+    VD p0 = vd_mad(vd_set(-0.39999999999899238), u, vd_set(-0.66666666666666696));
+    VD p1 = vd_mad(vd_set(-0.22222211115144161), u, vd_set(-0.28571428626095891));
+    VD p2 = vd_mad(vd_set(-0.15331674030167861), u, vd_set(-0.18182890556695602));
+    p0 = vd_mad(p1, v, p0);
+    p2 = vd_mad(vd_set(-0.1461703754879165), v, p2);
+    p0 = vd_mad(p2, vd_mul(v, v), p0);
+    s = vd_mad(s, vd_mad(p0, u, f), vd_mul(k, vd_set(5.4979230187083712e-14)));
+    return vd_add(vd_mad(k, vd_set(0.69314718055989033), base), vd_add(f, s));
+}
+/* The exponent k of x = 2^k * z, sqrt(1/2) <= z < sqrt(2), and its part of the bits; k > 200 unless x is positive and finite. */
+DETNNI_FN VD DETNNI_N(exponent)(VD x, VI *part)
+{
+    VI t = vi_add(vd_bits(x), vi_set(0xd0195f619980c433u)); /* 256 << 52, less the bits of sqrt(1/2) */
+    *part = vi_and(t, vi_set(0xfff0000000000000u));
+    return vd_sub(vi_double(vi_or(vi_shr52(t), vi_set(0x4330000000000000u))), vd_set(4503599627370496.0 + 256.0));
+}
+/* log(1 + x) + base */
+DETNNI_FN VD DETNNI_N(log1p_core)(VD x, VD base, VD *k)
+{
+    VI part;
+    VD p;
+    *k = DETNNI_N(exponent)(vd_add(vd_set(1.0), x), &part);
+    p = vi_double(vi_sub(vi_set(0x4ff0000000000000u), part)); /* 2^-k */
+    return DETNNI_N(log_core)(*k, vd_mad(x, p, vd_sub(p, vd_set(1.0))), base);
+}
+
+DETNNI_FN VD DETNNI_N(exp)(VD x, VM *odd)
+{
+    *odd = vm_none();
+    return DETNNI_N(exp_core)(DETNNI_N(clamp)(x, -120.0, 120.0));
+}
+
+DETNNI_FN VD DETNNI_N(expm1)(VD x, VM *odd)
+{
+    VD y = vd_or(DETNNI_N(expm1_core)(DETNNI_N(clamp)(x, -120.0, 120.0)), DETNNI_N(sign)(x));
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* expm1(2|x|) / (expm1(2|x|) + 2) */
+DETNNI_FN VD DETNNI_N(tanh)(VD x, VM *odd)
+{
+    VD e = DETNNI_N(expm1_core)(vd_min(vd_set(40.0), DETNNI_N(abs)(vd_add(x, x))));
+    *odd = vm_none();
+    return vd_or(vd_div(e, vd_add(e, vd_set(2.0))), DETNNI_N(sign)(x));
+}
+
+DETNNI_FN VD DETNNI_N(sigmoid)(VD x, VM *odd)
+{
+    VD e = DETNNI_N(exp_core)(DETNNI_N(clamp)(x, -120.0, 120.0));
+    VD y = vd_div(e, vd_add(vd_set(1.0), e));
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* x / (1 + exp(-x)), and a nudge upwards of 2^-52 of it: for |x| < 2^-125 the value is just above x/2, often a tie */
+DETNNI_FN VD DETNNI_N(silu)(VD x, VM *odd)
+{
+    VD n = vd_max(vd_set(-120.0), x), e = DETNNI_N(exp_core)(vd_sub(vd_set(0.0), vd_min(vd_set(120.0), n)));
+    VD y = vd_div(n, vd_add(vd_set(1.0), e));
+    y = vd_or(vd_mad(DETNNI_N(abs)(y), vd_set(1.0 / 4503599627370496.0), y), DETNNI_N(sign)(x));
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* With a = |x|, e = exp(-a): e (1 + e - a) / (1 + e)^2 for x < 0, and 1 less that for x >= 0 */
+DETNNI_FN VD DETNNI_N(silu_grad)(VD x, VM *odd)
+{
+    VD a = vd_min(vd_set(120.0), DETNNI_N(abs)(x)), e = DETNNI_N(exp_core)(vd_sub(vd_set(0.0), a));
+    VD d = vd_add(vd_set(1.0), e), n = vd_add(vd_sub(vd_set(1.0), a), e), y = vd_div(vd_mul(e, n), vd_mul(d, d));
+    y = vd_sel(vd_lt(x, vd_set(0.0)), y, vd_sub(vd_set(1.0), y));
+    /* and odd nearest to the root, where e is not exact enough for the difference n */
+    *odd = vm_or(DETNNI_N(near)(y), vd_lt(DETNNI_N(abs)(n), vd_set(1.0 / 65536.0)));
+    return y;
+}
+
+DETNNI_FN VD DETNNI_N(log)(VD x, VM *odd)
+{
+    VI part;
+    VD k = DETNNI_N(exponent)(x, &part), z = vi_double(vi_sub(vi_add(vd_bits(x), vi_set(0x1000000000000000u)), part));
+    VD y = DETNNI_N(log_core)(k, vd_sub(z, vd_set(1.0)), vd_set(0.0));
+    *odd = vm_or(DETNNI_N(near)(y), vd_lt(vd_set(200.0), k));
+    return y;
+}
+
+DETNNI_FN VD DETNNI_N(log1p)(VD x, VM *odd)
+{
+    VD k, y = DETNNI_N(log1p_core)(x, vd_set(0.0), &k);
+    y = vd_or(y, DETNNI_N(sign)(x));
+    *odd = vm_or(DETNNI_N(near)(y), vd_lt(vd_set(200.0), k));
+    return y;
+}
+
+/* max(x, 0) + log(1 + exp(-|x|)) */
+DETNNI_FN VD DETNNI_N(softplus)(VD x, VM *odd)
+{
+    VD a = vd_min(vd_set(120.0), DETNNI_N(abs)(x)), k;
+    VD y = DETNNI_N(log1p_core)(DETNNI_N(exp_core)(vd_sub(vd_set(0.0), a)), vd_max(vd_set(0.0), x), &k);
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* erf(t) / t in x = t^2 - 8, |t| <= 4 */
+DETNNI_FN VD DETNNI_N(erf_core)(VD x)
+{
+    VD x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
+    VD y0 = vd_set(1.4219206782812736e-29), y1 = vd_set(-5.5890389877877047e-31), y2 = vd_set(4.2305195662488564e-32), y3 = vd_set(-1.4400188484776097e-33);
+    y0 = vd_mad(y0, x4, vd_set(5.923892195660087e-24));
+    y1 = vd_mad(y1, x4, vd_set(-2.6309258363926844e-25));
+    y2 = vd_mad(y2, x4, vd_set(1.1699535890252974e-26));
+    y3 = vd_mad(y3, x4, vd_set(-4.7362992702628112e-28));
+    y0 = vd_mad(y0, x4, vd_set(9.7887332958571347e-19));
+    y1 = vd_mad(y1, x4, vd_set(-5.2253313607972833e-20));
+    y2 = vd_mad(y2, x4, vd_set(2.657281998716832e-21));
+    y3 = vd_mad(y3, x4, vd_set(-1.287585186274229e-22));
+    y0 = vd_mad(y0, x4, vd_set(7.0628431597247156e-14));
+    y1 = vd_mad(y1, x4, vd_set(-4.689738280734741e-15));
+    y2 = vd_mad(y2, x4, vd_set(2.9390738767951206e-16));
+    y3 = vd_mad(y3, x4, vd_set(-1.7421927204399788e-17));
+    y0 = vd_mad(y0, x4, vd_set(1.9705672629566991e-09));
+    y1 = vd_mad(y1, x4, vd_set(-1.6744112823536095e-10));
+    y2 = vd_mad(y2, x4, vd_set(1.3364105926745831e-11));
+    y3 = vd_mad(y3, x4, vd_set(-1.0018963726975986e-12));
+    y0 = vd_mad(y0, x4, vd_set(2.2023680203130955e-05));
+    y1 = vd_mad(y1, x4, vd_set(-2.2805134808429975e-06));
+    y2 = vd_mad(y2, x4, vd_set(2.2845041269497152e-07));
+    y3 = vd_mad(y3, x4, vd_set(-2.1822505233698065e-08));
+    y0 = vd_mad(y0, x4, vd_set(0.35353099564340495));
+    y1 = vd_mad(y1, x4, vd_set(-0.02207202916267129));
+    y2 = vd_mad(y2, x4, vd_set(0.002057423701479716));
+    y3 = vd_mad(y3, x4, vd_set(-0.00021037195806388083));
+    return vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0));
+}
+DETNNI_FN VD DETNNI_N(erf)(VD x, VM *odd)
+{
+    VD t = DETNNI_N(clamp)(x, -4.0, 4.0), y = vd_mul(t, DETNNI_N(erf_core)(vd_mad(t, t, vd_set(-8.0))));
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* Phi(-a) = exp(-a^2/2) S(x), x = (a - 4) / (a + 4), 0 <= a <= 15 */
+DETNNI_FN VD DETNNI_N(gelu_core)(VD x)
+{
+    VD x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
+    VD y0 = vd_set(1.8691742490385479e-09), y1 = vd_set(-5.1761785111542736e-08), y2 = vd_set(4.8398274556838759e-09), y3 = vd_set(8.914691709513401e-09);
+    y0 = vd_mad(y0, x4, vd_set(-8.9923060667895441e-08));
+    y0 = vd_mad(y0, x4, vd_set(-4.3029742104239522e-06));
+    y1 = vd_mad(y1, x4, vd_set(-8.3009416572404092e-07));
+    y2 = vd_mad(y2, x4, vd_set(6.5944356319504971e-07));
+    y3 = vd_mad(y3, x4, vd_set(2.0664469387101087e-07));
+    y0 = vd_mad(y0, x4, vd_set(-0.00018718425872420527));
+    y1 = vd_mad(y1, x4, vd_set(-4.5554946305852978e-05));
+    y2 = vd_mad(y2, x4, vd_set(2.8648244161286357e-05));
+    y3 = vd_mad(y3, x4, vd_set(4.6318165402162116e-06));
+    y0 = vd_mad(y0, x4, vd_set(0.030864804106344058));
+    y1 = vd_mad(y1, x4, vd_set(-0.0084920954824721437));
+    y2 = vd_mad(y2, x4, vd_set(0.00050756207433365504));
+    y3 = vd_mad(y3, x4, vd_set(0.00063881385762614448));
+    y0 = vd_mad(y0, x4, vd_set(0.094410641301968939));
+    y1 = vd_mad(y1, x4, vd_set(-0.17039772154845551));
+    y2 = vd_mad(y2, x4, vd_set(0.12437925533926303));
+    y3 = vd_mad(y3, x4, vd_set(-0.071707407337727042));
+    return vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0));
+}
+DETNNI_FN VD DETNNI_N(gelu)(VD x, VM *odd)
+{
+    VD a = vd_min(vd_set(15.0), DETNNI_N(abs)(x)), y = vd_div(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0)));
+    VD e = DETNNI_N(exp_core)(vd_mul(vd_mul(a, a), vd_set(-0.5)));
+    y = DETNNI_N(gelu_core)(y);
+    /* below 1/2, so that ties for |x| < 2^-125 go the right way: the value is just above x/2 */
+    y = vd_min(vd_set(0.5 - 1.0 / 1125899906842624.0), vd_mul(e, y));
+    y = vd_sel(vd_lt(vd_set(0.0), x), vd_sub(vd_set(1.0), y), y);
+    y = vd_mul(vd_max(vd_set(-15.0), x), y);
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* GELU'(-a) = exp(-a^2/2) (a - root) Q(x): the root is a factor of its own, so that the value is as exact near it as elsewhere */
+DETNNI_FN VD DETNNI_N(gelu_grad_core)(VD x)
+{
+    VD x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
+    VD y0 = vd_set(-2.2251374310787892e-10), y1 = vd_set(1.0329474961011515e-08), y2 = vd_set(2.3631003406813496e-09), y3 = vd_set(-5.5485919164706125e-10);
+    y0 = vd_mad(y0, x4, vd_set(-4.3858008914284106e-10));
+    y0 = vd_mad(y0, x4, vd_set(4.9192916453695115e-07));
+    y1 = vd_mad(y1, x4, vd_set(3.4950831236498584e-07));
+    y2 = vd_mad(y2, x4, vd_set(-5.1646614912632561e-08));
+    y3 = vd_mad(y3, x4, vd_set(-6.3066655487799707e-08));
+    y0 = vd_mad(y0, x4, vd_set(1.7477210348696447e-05));
+    y1 = vd_mad(y1, x4, vd_set(1.803496204825922e-05));
+    y2 = vd_mad(y2, x4, vd_set(-3.5388585836608986e-06));
+    y3 = vd_mad(y3, x4, vd_set(-2.2168288355940968e-06));
+    y0 = vd_mad(y0, x4, vd_set(-0.0095049503751003118));
+    y1 = vd_mad(y1, x4, vd_set(0.0017882605414398483));
+    y2 = vd_mad(y2, x4, vd_set(0.00015461331301650741));
+    y3 = vd_mad(y3, x4, vd_set(-0.00018577577767892809));
+    y0 = vd_mad(y0, x4, vd_set(-0.46221124404957531));
+    y1 = vd_mad(y1, x4, vd_set(0.10336589852195698));
+    y2 = vd_mad(y2, x4, vd_set(-0.060462936767851069));
+    y3 = vd_mad(y3, x4, vd_set(0.02808335995304204));
+    return vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0));
+}
+DETNNI_FN VD DETNNI_N(gelu_grad)(VD x, VM *odd)
+{
+    VD a = vd_min(vd_set(15.0), DETNNI_N(abs)(x)), y = vd_div(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0)));
+    VD e = DETNNI_N(exp_core)(vd_mul(vd_mul(a, a), vd_set(-0.5)));
+    y = DETNNI_N(gelu_grad_core)(y);
+    y = vd_mul(y, vd_sub(vd_sub(a, vd_set(0.75179152469356447)), vd_set(-1.4956759177009883e-17)));
+    y = vd_mul(e, y);
+    y = vd_sel(vd_lt(x, vd_set(0.0)), y, vd_sub(vd_set(1.0), y));
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* (-1)^j sin(2 pi r) + (x - x), j = the lowest bit of t, |r| <= 1/4; the last turns -0 into +0 and infinity into NaN */
+DETNNI_FN VD DETNNI_N(sin_core)(VD r, VD t, VD x)
+{
+    VD u = vd_mul(r, r), v = vd_mul(u, u);
+    VD p0 = vd_mad(vd_set(81.605249276074886), u, vd_set(-41.341702240399762));
+    VD p1 = vd_mad(vd_set(42.058693937537186), u, vd_set(-76.705859753003907));
+    VD p2 = vd_mad(vd_set(3.8199367607497821), u, vd_set(-15.094642113811632));
+    VD p3 = vd_mad(vd_set(0.10126285905316906), u, vd_set(-0.71782241583536399));
+    p0 = vd_mad(p1, v, p0);
+    p2 = vd_mad(p3, v, p2);
+    p0 = vd_mad(vd_mad(p2, vd_mul(v, v), p0), u, vd_set(2.4492935982947064e-16));
+    p0 = vd_mad(r, vd_set(6.2831853071795862), vd_mul(r, p0));
+    return vd_add(vd_xor(p0, vi_double(vi_shl63(vd_bits(t)))), vd_sub(x, x));
+}
+
+DETNNI_FN VD DETNNI_N(sin2pi)(VD x, VM *odd)
+{
+    VD u = DETNNI_N(clamp)(x, -16777216.0, 16777216.0); /* beyond, x is an even integer */
+    VD t = vd_mad(vd_set(2.0), u, vd_set(DETNNI_ROUND));
+    VD y = DETNNI_N(sin_core)(vd_mad(vd_sub(t, vd_set(DETNNI_ROUND)), vd_set(-0.5), u), t, x);
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* sin(2 pi (1/4 - |x|)) */
+DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
+{
+    VD u = vd_sub(vd_set(0.25), vd_min(vd_set(16777216.0), DETNNI_N(abs)(x)));
+    VD t = vd_mad(vd_set(2.0), u, vd_set(DETNNI_ROUND));
+    VD y = DETNNI_N(sin_core)(vd_mad(vd_sub(t, vd_set(DETNNI_ROUND)), vd_set(-0.5), u), t, x);
+    *odd = DETNNI_N(near)(y);
+    return y;
+}
+
+/* y[i] = f(x[i]): whole vectors, then the rest in a padded one. */
+#if DETNNI_ISA == DETNNI_ISA_SCALAR
+#define DETNNI_ARRAY(f) \
+DETNNI_FN0 float DETNNI_N(f##_1)(float x) \
+{ \
+    VM odd; \
+    float y = (float)DETNNI_N(f)((double)x, &odd); \
+    return odd ? detnni_fix_##f(x, y) : y; \
+} \
+DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
+{ \
+    size_t i; \
+    for (i = 0; i < n; i++) y[i] = DETNNI_N(f##_1)(x[i]); \
+}
+#else
+#define DETNNI_ARRAY(f) \
+DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
+{ \
+    float a[DETNNI_W], b[DETNNI_W]; \
+    size_t j; \
+    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) { \
+        VM odd; \
+        VD v = DETNNI_N(f)(vd_load(x), &odd); \
+        if (DETNNI_RARE(vm_any(odd))) { \
+            vd_store(b, v); \
+            for (j = 0; j < DETNNI_W; j++) y[j] = detnni_fix_##f(x[j], b[j]); \
+        } \
+        else vd_store(y, v); \
+    } \
+    if (n > 0) { \
+        for (j = 0; j < DETNNI_W; j++) a[j] = x[j < n ? j : 0]; \
+        DETNNI_N(f##_n)(a, DETNNI_W, b); \
+        for (j = 0; j < n; j++) y[j] = b[j]; \
+    } \
+}
+#endif
+DETNNI_FUNCTIONS(DETNNI_ARRAY)
+#undef DETNNI_ARRAY
+#undef DETNNI_ROUND
+
+
+/* z = x w + b (C2). */
+DETNNI_FN0 void DETNNI_N(forward)(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out,
+                                  float *z)
+{
+    size_t m, k, n;
+    for (m = 0; m < rows; m++) {
+        float *DETNNI_RESTRICT acc = z + m * out;
+        for (n = 0; n < out; n++) acc[n] = b ? b[n] : 0.0f;
+        for (k = 0; k < in; k++) {
+            const float *DETNNI_RESTRICT row = w + k * out;
+            float xk = x[m * in + k];
+            for (n = 0; n < out; n++) acc[n] = DETNNI_FMA(xk, row[n], acc[n]);
+        }
+    }
+}
+
+/* dx = dz w^T (C2); eight chains at a time hide the latency of fma. */
+DETNNI_FN0 void DETNNI_N(input_gradient)(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx)
+{
+    size_t m, k, n, i;
+    for (m = 0; m < rows; m++)
+        for (k = 0; k < in; k += 8) {
+            size_t chains = in - k < 8 ? in - k : 8;
+            float acc[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
+            for (n = 0; n < out; n++) {
+                float d = dz[m * out + n];
+                if (chains == 8)
+                    for (i = 0; i < 8; i++) acc[i] = DETNNI_FMA(d, w[(k + i) * out + n], acc[i]);
+                else
+                    for (i = 0; i < chains; i++) acc[i] = DETNNI_FMA(d, w[(k + i) * out + n], acc[i]);
+            }
+            for (i = 0; i < chains; i++) dx[m * in + k + i] = acc[i];
+        }
+}
+
+/* acc[n] = the sum over rows (C3) of x[m * stride] * dz[m][n]; tmp: out floats for each level of the tree. */
+DETNNI_FN0 void DETNNI_N(outer_sum)(const float *x, size_t stride, const float *dz, size_t rows, size_t out,
+                                    float *DETNNI_RESTRICT acc, float *DETNNI_RESTRICT tmp)
+{
+    size_t left = 64, m, n;
+    if (rows > 64) {
+        while (2 * left < rows) left *= 2;
+        DETNNI_N(outer_sum)(x, stride, dz, left, out, acc, tmp);
+        DETNNI_N(outer_sum)(x + left * stride, stride, dz + left * out, rows - left, out, tmp, tmp + out);
+        for (n = 0; n < out; n++) acc[n] = acc[n] + tmp[n];
+        return;
+    }
+    for (n = 0; n < out; n++) acc[n] = 0.0f;
+    for (m = 0; m < rows; m++) {
+        const float *DETNNI_RESTRICT row = dz + m * out;
+        float xm = x[m * stride];
+        for (n = 0; n < out; n++) acc[n] = DETNNI_FMA(xm, row[n], acc[n]);
+    }
+}
+
+DETNNI_FN0 void DETNNI_N(weight_gradient)(const float *x, const float *dz, size_t rows, size_t in, size_t out, float *dw,
+                                          float *db, float *tmp)
+{
+    const float one = 1.0f; /* fma(1, dz, acc) is acc + dz */
+    size_t k;
+    for (k = 0; k < in; k++) DETNNI_N(outer_sum)(x + k, in, dz, rows, out, dw + k * out, tmp);
+    if (db) DETNNI_N(outer_sum)(&one, 0, dz, rows, out, db, tmp);
+}
+
+/* Sums along a vector (C4). */
+DETNNI_FN0 float DETNNI_N(sum)(const float *x, size_t n)
+{
+    detnni_tree tree;
+    detnni_tree_start(&tree);
+    while (n) {
+        float lane[64];
+        size_t chunk = n < 4096 ? n : 4096, i, l, h;
+        for (l = 0; l < 64; l++) lane[l] = 0.0f;
+        for (i = 0; i + 64 <= chunk; i += 64)
+            for (l = 0; l < 64; l++) lane[l] = lane[l] + x[i + l];
+        for (l = 0; i + l < chunk; l++) lane[l] = lane[l] + x[i + l];
+        for (h = 32; h; h /= 2)
+            for (l = 0; l < h; l++) lane[l] = lane[l] + lane[l + h];
+        detnni_tree_add(&tree, lane[0]);
+        x += chunk;
+        n -= chunk;
+    }
+    return detnni_tree_sum(&tree);
+}
+
+DETNNI_FN0 float DETNNI_N(dot)(const float *x, const float *y, size_t n)
+{
+    detnni_tree tree;
+    detnni_tree_start(&tree);
+    while (n) {
+        float lane[64];
+        size_t chunk = n < 4096 ? n : 4096, i, l, h;
+        for (l = 0; l < 64; l++) lane[l] = 0.0f;
+        for (i = 0; i + 64 <= chunk; i += 64)
+            for (l = 0; l < 64; l++) lane[l] = DETNNI_FMA(x[i + l], y[i + l], lane[l]);
+        for (l = 0; i + l < chunk; l++) lane[l] = DETNNI_FMA(x[i + l], y[i + l], lane[l]);
+        for (h = 32; h; h /= 2)
+            for (l = 0; l < h; l++) lane[l] = lane[l] + lane[l + h];
+        detnni_tree_add(&tree, lane[0]);
+        x += chunk;
+        y += chunk;
+        n -= chunk;
+    }
+    return detnni_tree_sum(&tree);
+}
+
+/* y = y + x. */
+DETNNI_FN0 void DETNNI_N(add)(const float *DETNNI_RESTRICT x, size_t n, float *DETNNI_RESTRICT y)
+{
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = y[i] + x[i];
+}
+
+/* The largest bits without sign: those of the largest |x|, or of an infinity or a NaN. */
+DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
+{
+    uint32_t largest = 0;
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t b = detnni_float_bits(x[i]) & 0x7fffffff;
+        largest = b > largest ? b : largest;
+    }
+    return largest;
+}
+
+/* p = softmax(z), which may be z; max and sum as m and s of C8. */
+DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
+{
+    float m = detnn_max(z, n), s;
+    size_t j;
+    for (j = 0; j < n; j++) p[j] = z[j] - m;
+    DETNNI_N(exp_n)(p, n, p);
+    s = DETNNI_N(sum)(p, n);
+    for (j = 0; j < n; j++) p[j] = p[j] / s;
+    *max = m;
+    *sum = s;
+}
+
+/* y = activation(z), but for softmax; y may be z. */
+DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
+{
+    const float scale = detnni_float(0x3f867d5f), sa = detnni_float(0x3fe10966);
+    size_t i;
+    if (activation == DETNN_RELU) {
+        for (i = 0; i < n; i++) y[i] = 0.0f > z[i] ? 0.0f : z[i];
+    } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
+        if (y != z) for (i = 0; i < n; i++) y[i] = z[i];
+    } else switch (activation) {
+    case DETNN_LEAKY_RELU:
+        for (i = 0; i < n; i++) y[i] = z[i] > 0.0f ? z[i] : alpha * z[i];
+        break;
+    case DETNN_ELU: case DETNN_SELU:
+        while (n) { /* in pieces: the exact function wants a place of its own */
+            float e[64];
+            size_t m = n < 64 ? n : 64;
+            DETNNI_N(expm1_n)(z, m, e);
+            for (i = 0; i < m; i++)
+                y[i] = activation == DETNN_ELU ? (z[i] > 0.0f ? z[i] : alpha * e[i])
+                                               : (z[i] > 0.0f ? scale * z[i] : sa * e[i]);
+            z += m;
+            y += m;
+            n -= m;
+        }
+        break;
+    case DETNN_SIGMOID:  DETNNI_N(sigmoid_n)(z, n, y); break;
+    case DETNN_TANH:     DETNNI_N(tanh_n)(z, n, y); break;
+    case DETNN_SOFTPLUS: DETNNI_N(softplus_n)(z, n, y); break;
+    case DETNN_SILU:     DETNNI_N(silu_n)(z, n, y); break;
+    case DETNN_GELU:     DETNNI_N(gelu_n)(z, n, y); break;
+    default: break;
+    }
+}
+
+/* d, the gradient for y, becomes that for z. Only softplus, SiLU and GELU look at z. */
+DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha, const float *z, const float *y, size_t n,
+                                        float *d)
+{
+    const float scale = detnni_float(0x3f867d5f), sa = detnni_float(0x3fe10966);
+    size_t i;
+    if (activation == DETNN_RELU) {
+        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? d[i] : 0.0f;
+    } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
+        return;
+    } else switch (activation) {
+    case DETNN_LEAKY_RELU:
+        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? d[i] : alpha * d[i];
+        break;
+    case DETNN_ELU:
+        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? d[i] : d[i] * (y[i] + alpha);
+        break;
+    case DETNN_SELU:
+        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? scale * d[i] : d[i] * (y[i] + sa);
+        break;
+    case DETNN_SIGMOID:
+        for (i = 0; i < n; i++) d[i] = d[i] * (y[i] * (1.0f - y[i]));
+        break;
+    case DETNN_TANH:
+        for (i = 0; i < n; i++) d[i] = d[i] * ((1.0f - y[i]) * (1.0f + y[i]));
+        break;
+    case DETNN_SOFTPLUS: case DETNN_SILU: case DETNN_GELU:
+        while (n) {
+            float e[64];
+            size_t m = n < 64 ? n : 64;
+            if (activation == DETNN_SOFTPLUS) DETNNI_N(sigmoid_n)(z, m, e);
+            else if (activation == DETNN_SILU) DETNNI_N(silu_grad_n)(z, m, e);
+            else DETNNI_N(gelu_grad_n)(z, m, e);
+            for (i = 0; i < m; i++) d[i] = d[i] * e[i];
+            z += m;
+            d += m;
+            n -= m;
+        }
+        break;
+    default: break;
+    }
+}
+
+/* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
+ * it is the same on the gradient. y may be x. */
+DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, const float *x,
+                                  size_t n, float *y)
+{
+    detnni_stream s = detnni_stream_of(seed, step, DETNNI_DROPOUT, layer);
+    double t = (double)rate * 4294967296.0; /* exact */
+    uint64_t threshold = (uint64_t)t;
+    float scale = 1.0f / (1.0f - rate);
+    size_t i;
+    if ((double)threshold < t) threshold++;
+    for (i = 0; i < n; i++) y[i] = detnni_word(&s, first + i) >= threshold ? x[i] * scale : 0.0f;
+}
+
+/* One update (C10), clipping apart. Returns the largest bits without sign among what it wrote: from
+ * 0x7f800000 on, something is not finite. */
+DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1, float *m2)
+{
+    const float rate = u->rate, momentum = u->o.momentum, epsilon = u->o.epsilon, wd = u->o.weight_decay;
+    const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
+    uint32_t largest;
+    size_t i;
+#define DETNNI_G(i) (l2 ? DETNNI_FMA(wd, w[i], g[i]) : g[i]) /* the gradient with weight decay */
+    if (u->o.kind == DETNN_SGD && (!DETNNI_HAS(MOMENTUM) || !m1)) {
+        for (i = 0; i < n; i++) w[i] = DETNNI_FMA(-rate, DETNNI_G(i), w[i]);
+    } else if (u->o.kind == DETNN_SGD) {
+        for (i = 0; i < n; i++) {
+            float d = DETNNI_G(i);
+            m1[i] = DETNNI_FMA(momentum, m1[i], d);
+            w[i] = DETNNI_FMA(-rate, u->o.nesterov ? DETNNI_FMA(momentum, m1[i], d) : m1[i], w[i]);
+        }
+    } else if (DETNNI_HAS(ADAM) && (u->o.kind == DETNN_ADAM || u->o.kind == DETNN_ADAMW)) {
+        const float b1 = u->o.beta1, b2 = u->o.beta2, c1 = 1.0f - b1, c2 = 1.0f - b2, r = u->correction;
+        for (i = 0; i < n; i++) {
+            float d = DETNNI_G(i), v = shrink ? u->keep * w[i] : w[i];
+            m1[i] = DETNNI_FMA(b1, m1[i], c1 * d);
+            m2[i] = DETNNI_FMA(b2, m2[i], (c2 * d) * d);
+            w[i] = DETNNI_FMA(-rate, m1[i] / DETNNI_FMA(detnni_sqrt(m2[i]), r, epsilon), v);
+        }
+    } else if (DETNNI_HAS(RMSPROP) && u->o.kind == DETNN_RMSPROP) {
+        const float rho = u->o.rho, c = 1.0f - rho;
+        for (i = 0; i < n; i++) {
+            float d = DETNNI_G(i), h;
+            m1[i] = DETNNI_FMA(rho, m1[i], (c * d) * d);
+            h = d / (detnni_sqrt(m1[i]) + epsilon);
+            if (m2) m2[i] = h = DETNNI_FMA(momentum, m2[i], h);
+            w[i] = DETNNI_FMA(-rate, h, w[i]);
+        }
+    }
+#undef DETNNI_G
+    largest = DETNNI_N(magnitude)(w, n);
+    if (m1) { uint32_t b = DETNNI_N(magnitude)(m1, n); if (b > largest) largest = b; }
+    if (m2) { uint32_t b = DETNNI_N(magnitude)(m2, n); if (b > largest) largest = b; }
+    return largest;
+}
+
+#define DETNNI_EXACT_ENTRY(f) DETNNI_N(f##_n),
+static const detnni_kernels DETNNI_N(kernels) = {
+    DETNNI_SET,
+    DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(sum), DETNNI_N(dot),
+    DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
+    DETNNI_N(add), DETNNI_N(magnitude),
+    { DETNNI_FUNCTIONS(DETNNI_EXACT_ENTRY) }
+};
+
+#undef DETNNI_1
+#undef DETNNI_2
+#undef DETNNI_3
+#undef DETNNI_EXACT_ENTRY
+#undef DETNNI_FMA
+#undef DETNNI_FN
+#undef DETNNI_FN0
+#undef DETNNI_ISA
+#undef DETNNI_N
+#undef DETNNI_ROUND
+#undef DETNNI_SET
+#undef DETNNI_TABLE
+#undef DETNNI_W
+#undef VD
+#undef VI
+#undef VM
+#undef r_add
+#undef r_and
+#undef r_any
+#undef r_at
+#undef r_bits
+#undef r_div
+#undef r_double
+#undef r_iadd
+#undef r_iand
+#undef r_ior
+#undef r_iset
+#undef r_isub
+#undef r_load
+#undef r_lt
+#undef r_mad
+#undef r_max
+#undef r_min
+#undef r_mnone
+#undef r_mor
+#undef r_mul
+#undef r_none
+#undef r_or
+#undef r_sel
+#undef r_set
+#undef r_shl
+#undef r_shr
+#undef r_store
+#undef r_sub
+#undef r_xor
+#undef vd_add
+#undef vd_and
+#undef vd_at
+#undef vd_bits
+#undef vd_div
+#undef vd_load
+#undef vd_lt
+#undef vd_mad
+#undef vd_max
+#undef vd_min
+#undef vd_mul
+#undef vd_or
+#undef vd_sel
+#undef vd_set
+#undef vd_store
+#undef vd_sub
+#undef vd_xor
+#undef vi_add
+#undef vi_and
+#undef vi_double
+#undef vi_none
+#undef vi_or
+#undef vi_set
+#undef vi_shl48
+#undef vi_shl52
+#undef vi_shl63
+#undef vi_shr52
+#undef vi_sub
+#undef vm_any
+#undef vm_none
+#undef vm_or
+
+#else /* the sections that are read once go on */
+
+/* ==== 12. Choice of kernels ============================================================================= */
+
+/* The passes: this header again, for section 11 alone. DETNNI_FN: small functions, to be inlined;
+ * DETNNI_FN0: the kernels themselves. */
+#define DETNNI_ISA DETNNI_ISA_SCALAR
+#define DETNNI_SET DETNN_ISA_PLAIN
+#define DETNNI_FN static inline DETNNI_UNUSED
+#define DETNNI_FN0 static DETNNI_NOINLINE
+#define DETNNI_N(name) detnni_##name##_plain
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
+#include DETNN_SELF
+#if DETNNI_X86
+#define DETNNI_ISA DETNNI_ISA_SSE2
+#define DETNNI_SET DETNN_ISA_SSE2
+#define DETNNI_FN static inline __attribute__((target("sse2"), unused, always_inline))
+#define DETNNI_FN0 static __attribute__((target("sse2"), noinline, unused))
+#define DETNNI_N(name) detnni_##name##_sse2
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
+#include DETNN_SELF
+#define DETNNI_ISA DETNNI_ISA_AVX2
+#define DETNNI_SET DETNN_ISA_AVX2
+#define DETNNI_FN static inline __attribute__((target("avx2,fma"), unused, always_inline))
+#define DETNNI_FN0 static __attribute__((target("avx2,fma"), noinline, unused))
+#define DETNNI_N(name) detnni_##name##_avx2
+#define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#include DETNN_SELF
+#define DETNNI_ISA DETNNI_ISA_AVX512
+#define DETNNI_SET DETNN_ISA_AVX512
+#define DETNNI_FN static inline __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"), unused, always_inline))
+#define DETNNI_FN0 static __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"), noinline, unused))
+#define DETNNI_N(name) detnni_##name##_avx512
+#define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#include DETNN_SELF
+#endif
+#if DETNNI_NEON
+#define DETNNI_ISA DETNNI_ISA_NEON
+#define DETNNI_SET DETNN_ISA_NEON
+#define DETNNI_FN static inline __attribute__((unused, always_inline))
+#define DETNNI_FN0 static __attribute__((noinline, unused))
+#define DETNNI_N(name) detnni_##name##_neon
+#define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#include DETNN_SELF
+#endif
+
+/* The kernels of a set, the fastest for AUTO; null where this machine or build has none. */
+static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
+{
+#if DETNNI_X86
+    __builtin_cpu_init();
+    if ((isa == DETNN_ISA_AUTO || isa == DETNN_ISA_AVX512) && __builtin_cpu_supports("avx512f")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
+        return &detnni_kernels_avx512;
+    if ((isa == DETNN_ISA_AUTO || isa == DETNN_ISA_AVX2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return &detnni_kernels_avx2;
+    if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_SSE2) return &detnni_kernels_sse2;
+#endif
+#if DETNNI_NEON
+    if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_NEON) return &detnni_kernels_neon;
+#endif
+    return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
+}
+
+#define DETNNI_EXACT_PUBLIC(f)                                                                           \
+    DETNN_API float detnn_##f(float x) { return detnni_##f##_1_plain(x); }                               \
+    DETNN_API void detnn_##f##_n(const float *x, size_t n, float *y)                                     \
+    {                                                                                                    \
+        detnni_kernels_of(DETNN_ISA_AUTO)->exact[DETNNI_EXACT_##f](x, n, y);                             \
+    }
+DETNNI_FUNCTIONS(DETNNI_EXACT_PUBLIC)
+
+/* ==== 13. Network: memory and creation ================================================================== */
+
+/* What training has reached. With weights, moments and best weights after it, it is all that changes from
+ * step to step, and lies in one piece: snapshots and copies copy it whole. */
+typedef struct detnni_state {
+    uint64_t step, epoch;
+    uint64_t position, samples; /* of the epoch under way */
+    double loss_sum;            /* A of C9 */
+    uint64_t correct;           /* for the epoch's accuracy */
+    float best_loss;
+    float learning_rate;
+    uint64_t best_epoch, stale;
+    uint32_t has_best, adapted;
+} detnni_state;
+
+typedef struct detnni_layer {
+    detnn_layer d;
+    size_t inputs, outputs;
+    size_t kernel, bias;           /* offsets in the weights; standardize: mean and deviation */
+    size_t kernel_size, bias_size; /* elements, 0 where there is none */
+    float *y, *z;                  /* training: outputs [batch_max][outputs]; inputs of the activation, if backward needs them */
+} detnni_layer;
+
+typedef struct detnni_trace_item {
+    detnni_tensor_sha sha;
+    size_t cols; /* 0: nothing yet */
+} detnni_trace_item;
+
+typedef struct detnni_trace {
+    detnn_trace_desc d;
+    int on;
+    int failed; /* a write failed */
+    detnni_trace_item *items; /* input, outputs, gradient of the loss, input gradients */
+} detnni_trace;
+
+struct detnn_net {
+    uint32_t magic;
+    int owned; /* memory came from the allocator */
+    void *memory;
+    size_t memory_size;
+    detnn_net_desc desc; /* layers point to the copy below */
+    const detnni_kernels *k;
+    detnni_layer *layers;
+    size_t inputs, outputs, width; /* width: the widest row of any layer */
+    size_t parameters;
+    int raw; /* the loss takes the last activation's input (softmax or sigmoid and its cross-entropy) */
+    detnni_state *state;
+    size_t state_size;
+    float *own_weights;   /* in the block, or null */
+    const float *weights; /* own_weights or desc.weights */
+    float *moment1, *moment2, *best;
+    float *gradients; /* node 0 of the tree over parts; node i lies i * parameters behind */
+    float *tmp;       /* of the weight gradient's tree */
+    float *a, *b;     /* [batch_max][width], for rows on their way up or down */
+    float *row;       /* [3][outputs], for the loss of one row */
+    float *batch_x, *batch_targets, *batch_weights;
+    uint32_t *batch_labels;
+    float *columns; /* standardize: nodes of a tree of rows */
+    uint32_t magnitude; /* bound on what the last step wrote, as bits; unknown: 0x7f800000 */
+    size_t forward_rows;             /* of a forward that waits for its backward */
+    const float *forward_x;
+    size_t parts, part_rows, rows_done; /* of the step under way */
+    int nodes;                       /* of the tree over its parts */
+    detnni_trace trace;
+};
+
+#define DETNNI_MAGIC_NET 0x6e6e7464u
+#define DETNNI_COLUMN_LEVELS 32
+
+/* A block being cut into arrays: with base null it only adds up. */
+typedef struct detnni_arena {
+    char *base;
+    size_t used;
+    int overflow;
+} detnni_arena;
+
+static size_t detnni_product(size_t a, size_t b, int *overflow)
+{
+    if (b && a > (size_t)-1 / b) { *overflow = 1; return 0; }
+    return a * b;
+}
+
+static void *detnni_take(detnni_arena *a, size_t count, size_t size)
+{
+    size_t bytes = detnni_product(count, size, &a->overflow), start = (a->used + 63) & ~(size_t)63;
+    if (bytes > (size_t)-1 / 2 - start) a->overflow = 1;
+    if (a->overflow) return 0;
+    a->used = start + bytes;
+    return a->base && bytes ? a->base + start : 0;
+}
+
+static float *detnni_floats(detnni_arena *a, size_t rows, size_t cols)
+{
+    return (float *)detnni_take(a, detnni_product(rows, cols, &a->overflow), sizeof(float));
+}
+
+static int detnni_needs_z(detnn_activation a) { return a == DETNN_SOFTPLUS || a == DETNN_SILU || a == DETNN_GELU; }
+
+static int detnni_trainable(const detnni_layer *l) { return l->d.kind == DETNN_LAYER_DENSE && !l->d.frozen; }
+
+/* How many moments an optimizer keeps. */
+static int detnni_moments(const detnn_optimizer *o)
+{
+    if (o->kind == DETNN_SGD) return o->momentum > 0.0f;
+    if (o->kind == DETNN_RMSPROP) return 1 + (o->momentum > 0.0f);
+    return 2;
+}
+
+/* floor(log2(n)), n > 0 */
+static size_t detnni_log2(size_t n)
+{
+    size_t l = 0;
+    while (n >>= 1) l++;
+    return l;
+}
+
+/* Cuts the block for a checked description; twice the same, so that size and use cannot differ. */
+static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_arena *a)
+{
+    const size_t rows = desc->batch_max;
+    const int training = DETNNI_HAS(TRAINING) && !desc->predict_only, moments = detnni_moments(&desc->optimizer);
+    detnni_layer *layers;
+    detnn_layer *copies;
+    size_t i, widest_out = 1, state_start;
+    (void)detnni_take(a, 1, sizeof(detnn_net));
+    copies = (detnn_layer *)detnni_take(a, desc->layer_count, sizeof *copies);
+    layers = (detnni_layer *)detnni_take(a, desc->layer_count, sizeof *layers);
+    net->layers = layers;
+    net->inputs = net->outputs = net->width = desc->inputs;
+    net->parameters = 0;
+    for (i = 0; i < desc->layer_count; i++) {
+        detnni_layer l;
+        DETNNI_ZERO(&l, sizeof l);
+        l.d = desc->layers[i];
+        l.inputs = net->outputs;
+        l.outputs = l.d.kind == DETNN_LAYER_DENSE ? l.d.units : l.inputs;
+        if (l.d.kind == DETNN_LAYER_DENSE) {
+            l.kernel_size = detnni_product(l.inputs, l.outputs, &a->overflow);
+            l.bias_size = l.d.use_bias ? l.outputs : 0;
+        } else if (l.d.kind == DETNN_LAYER_STANDARDIZE) {
+            l.kernel_size = l.bias_size = l.inputs;
+        }
+        l.kernel = net->parameters;
+        l.bias = l.kernel + l.kernel_size;
+        net->parameters = l.bias + l.bias_size;
+        if (net->parameters < l.bias || l.bias < l.kernel) a->overflow = 1;
+        net->outputs = l.outputs;
+        if (l.outputs > net->width) net->width = l.outputs;
+        if (l.kernel_size && l.outputs > widest_out) widest_out = l.outputs;
+        if (training) l.y = detnni_floats(a, rows, l.outputs);
+        if (training && l.d.kind == DETNN_LAYER_DENSE && detnni_needs_z(l.d.activation)) l.z = detnni_floats(a, rows, l.outputs);
+        if (layers) { layers[i] = l; copies[i] = l.d; }
+    }
+    a->used = (a->used + 63) & ~(size_t)63;
+    state_start = a->used;
+    net->state = (detnni_state *)detnni_take(a, 1, sizeof(detnni_state));
+    net->own_weights = desc->weights ? 0 : detnni_floats(a, net->parameters, 1);
+    net->moment1 = training && moments > 0 ? detnni_floats(a, net->parameters, 1) : 0;
+    net->moment2 = training && moments > 1 ? detnni_floats(a, net->parameters, 1) : 0;
+    net->best = training && desc->keep_best ? detnni_floats(a, net->parameters, 1) : 0;
+    net->state_size = a->used - state_start;
+    net->a = detnni_floats(a, rows, net->width);
+    net->b = detnni_floats(a, rows, net->width);
+    net->row = detnni_floats(a, 3, net->outputs);
+    if (training) {
+        net->gradients = detnni_floats(a, net->parameters, 1 + detnni_log2(desc->parts_max));
+        net->tmp = detnni_floats(a, widest_out, rows > 64 ? detnni_log2((rows - 1) / 64) + 1 : 0);
+        net->batch_x = detnni_floats(a, rows, net->inputs);
+        net->batch_targets = detnni_floats(a, rows, net->outputs);
+        net->batch_weights = detnni_floats(a, rows, 1);
+        net->batch_labels = (uint32_t *)detnni_take(a, rows, sizeof(uint32_t));
+        if (desc->layers[0].kind == DETNN_LAYER_STANDARDIZE)
+            net->columns = detnni_floats(a, DETNNI_COLUMN_LEVELS + 1, net->inputs);
+        if (desc->trace)
+            net->trace.items = (detnni_trace_item *)detnni_take(a, 2 * desc->layer_count + 2, sizeof(detnni_trace_item));
+    }
+    if (copies) {
+        net->desc = *desc;
+        net->desc.layers = copies;
+    }
+}
+
+static detnn_result detnni_check_optimizer(const detnn_optimizer *o, detnn_error *err)
+{
+    static const char name[] = "optimizer";
+    if ((unsigned)o->kind >= DETNN_OPTIMIZER_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: unknown kind %z", name, (size_t)o->kind);
+    if (!(o->learning_rate > 0.0f) || !detnni_finite(o->learning_rate))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: learning_rate %g is not above 0 and finite", name, (double)o->learning_rate);
+    if (!(o->momentum >= 0.0f && o->momentum < 1.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: momentum %g is not in [0, 1)", name, (double)o->momentum);
+    if (o->nesterov && !(o->kind == DETNN_SGD && o->momentum > 0.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: nesterov needs SGD with momentum above 0", name);
+    if (!(o->beta1 >= 0.0f && o->beta1 < 1.0f) || !(o->beta2 >= 0.0f && o->beta2 < 1.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: beta1 %g, beta2 %g are not in [0, 1)", name, (double)o->beta1, (double)o->beta2);
+    if (!(o->rho >= 0.0f && o->rho < 1.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: rho %g is not in [0, 1)", name, (double)o->rho);
+    if (!(o->epsilon > 0.0f) || !detnni_finite(o->epsilon))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: epsilon %g is not above 0 and finite", name, (double)o->epsilon);
+    if (!(o->weight_decay >= 0.0f) || !detnni_finite(o->weight_decay))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: weight_decay %g is not 0 or more and finite", name, (double)o->weight_decay);
+    if (!(o->clip_value >= 0.0f) || !detnni_finite(o->clip_value) || !(o->clip_norm >= 0.0f) || !detnni_finite(o->clip_norm))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: clip_value %g, clip_norm %g are not 0 or more and finite", name,
+                           (double)o->clip_value, (double)o->clip_norm);
+    if ((!DETNNI_HAS(ADAM) && (o->kind == DETNN_ADAM || o->kind == DETNN_ADAMW))
+        || (!DETNNI_HAS(RMSPROP) && o->kind == DETNN_RMSPROP)
+        || (!DETNNI_HAS(MOMENTUM) && o->kind == DETNN_SGD && o->momentum > 0.0f)
+        || (!DETNNI_HAS(CLIPPING) && (o->clip_value > 0.0f || o->clip_norm > 0.0f)))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "%s: this build's DETNN_FEATURES leave out its kind, momentum or clipping", name);
+    return DETNN_OK;
+}
+
+static detnn_result detnni_check_schedule(const detnn_schedule *s, detnn_error *err)
+{
+    if ((unsigned)s->kind >= DETNN_SCHEDULE_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "schedule: unknown kind %z", (size_t)s->kind);
+    if (!s->period) return detnni_fail(err, DETNN_ERROR_VALUE, "schedule: period is 0");
+    if (!(s->gamma > 0.0f && s->gamma <= 1.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "schedule: gamma %g is not in (0, 1]", (double)s->gamma);
+    if (!(s->final >= 0.0f) || !detnni_finite(s->final))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "schedule: final %g is not 0 or more and finite", (double)s->final);
+    if (!DETNNI_HAS(SCHEDULES) && (s->kind != DETNN_SCHEDULE_CONSTANT || s->warmup_steps))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "schedule: this build's DETNN_FEATURES leave schedules out");
+    return DETNN_OK;
+}
+
+static detnn_result detnni_check_layer(const detnn_layer *l, size_t i, size_t inputs, detnn_error *err)
+{
+    detnn_result r;
+    if ((unsigned)l->kind >= DETNN_LAYER_KIND_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: unknown kind %z", i, (size_t)l->kind);
+    if (l->kind == DETNN_LAYER_DENSE || l->kind == DETNN_LAYER_ACTIVATION) {
+        if ((unsigned)l->activation >= DETNN_ACTIVATION_COUNT)
+            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): unknown activation %z", i, detnni_layer_names[l->kind],
+                               (size_t)l->activation);
+        if ((l->activation == DETNN_LEAKY_RELU && !(l->alpha >= 0.0f)) || (l->activation == DETNN_ELU && !(l->alpha > 0.0f))
+            || !detnni_finite(l->alpha))
+            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): alpha %g is out of range for %s", i,
+                               detnni_layer_names[l->kind], (double)l->alpha, detnni_activation_names[l->activation]);
+        if (!DETNNI_HAS(ACTIVATIONS) && l->activation != DETNN_LINEAR && l->activation != DETNN_RELU
+            && l->activation != DETNN_SOFTMAX)
+            return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z (%s): this build's DETNN_FEATURES leave %s out", i,
+                               detnni_layer_names[l->kind], detnni_activation_names[l->activation]);
+    }
+    if (l->kind == DETNN_LAYER_DENSE) {
+        if (!l->units) return detnni_fail(err, DETNN_ERROR_SIZE, "layer %z (dense): units is 0", i);
+        if (l->units > UINT32_MAX || (uint64_t)inputs > ((uint64_t)1 << 34) / l->units)
+            return detnni_fail(err, DETNN_ERROR_SIZE, "layer %z (dense): %z inputs x %z units are more than 2^34 weights", i, inputs,
+                               l->units);
+        r = detnni_check_initializer(&l->kernel, i, "kernel", err);
+        if (r) return r;
+        r = detnni_check_initializer(&l->bias, i, "bias", err);
+        if (r) return r;
+    }
+    if (l->kind == DETNN_LAYER_DROPOUT) {
+        if (!(l->rate >= 0.0f && l->rate < 1.0f))
+            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (dropout): rate %g is not in [0, 1)", i, (double)l->rate);
+        if (!DETNNI_HAS(DROPOUT))
+            return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z (dropout): this build's DETNN_FEATURES leave it out", i);
+    }
+    if (l->kind == DETNN_LAYER_STANDARDIZE) {
+        if (i) return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z (standardize): only the first layer can standardize", i);
+        if (!DETNNI_HAS(STANDARDIZE))
+            return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z (standardize): this build's DETNN_FEATURES leave it out", i);
+    }
+    return DETNN_OK;
+}
+
+static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
+{
+    size_t i, width;
+    detnn_result r;
+    const detnn_layer *last;
+    if (!d) return detnni_fail(err, DETNN_ERROR_NULL, "desc is null");
+    if (!d->layers) return detnni_fail(err, DETNN_ERROR_NULL, "desc.layers is null");
+    if (!d->layer_count) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.layer_count is 0");
+    if (d->layer_count >= (size_t)1 << 24) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.layer_count %z is 2^24 or more", d->layer_count);
+    if (!d->inputs) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.inputs is 0");
+    if (d->inputs > UINT32_MAX) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.inputs %z is 2^32 or more", d->inputs);
+    if (!d->batch_max) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.batch_max is 0");
+    if (!d->parts_max) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.parts_max is 0");
+    for (i = 0, width = d->inputs; i < d->layer_count; i++) {
+        r = detnni_check_layer(&d->layers[i], i, width, err);
+        if (r) return r;
+        if (d->layers[i].kind == DETNN_LAYER_DENSE) width = d->layers[i].units;
+    }
+    last = &d->layers[d->layer_count - 1];
+    if ((unsigned)d->loss >= DETNN_LOSS_COUNT) return detnni_fail(err, DETNN_ERROR_VALUE, "desc.loss: unknown loss %z", (size_t)d->loss);
+    if (d->loss == DETNN_CROSS_ENTROPY || d->loss == DETNN_BINARY_CROSS_ENTROPY) {
+        detnn_activation wanted = d->loss == DETNN_CROSS_ENTROPY ? DETNN_SOFTMAX : DETNN_SIGMOID;
+        int has = last->kind == DETNN_LAYER_DENSE || last->kind == DETNN_LAYER_ACTIVATION;
+        if (!has || (last->activation != wanted && last->activation != DETNN_LINEAR))
+            return detnni_fail(err, DETNN_ERROR_SHAPE, "desc.loss: %s needs a last layer with activation %s or linear, layer %z (%s) has %s",
+                               detnni_loss_names[d->loss], detnni_activation_names[wanted], d->layer_count - 1,
+                               detnni_layer_names[last->kind], has ? detnni_activation_names[last->activation] : "none");
+    }
+    if (!DETNNI_HAS(LOSSES) && d->loss != DETNN_CROSS_ENTROPY)
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.loss: this build's DETNN_FEATURES leave %s out", detnni_loss_names[d->loss]);
+    if (!(d->label_smoothing >= 0.0f && d->label_smoothing < 1.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.label_smoothing %g is not in [0, 1)", (double)d->label_smoothing);
+    if (!(d->huber_delta > 0.0f) || !detnni_finite(d->huber_delta))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.huber_delta %g is not above 0 and finite", (double)d->huber_delta);
+    r = detnni_check_optimizer(&d->optimizer, err);
+    if (r) return r;
+    r = detnni_check_schedule(&d->schedule, err);
+    if (r) return r;
+    if (d->weights && !d->predict_only)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.weights are used where they lie, which needs desc.predict_only");
+    if (d->trace && !DETNNI_HAS(TRACE)) return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.trace: this build's DETNN_FEATURES leave it out");
+    if (!d->allocator.alloc != !d->allocator.release)
+        return detnni_fail(err, DETNN_ERROR_NULL, "desc.allocator: alloc and release go together");
+    if ((unsigned)d->isa >= DETNN_ISA_COUNT) return detnni_fail(err, DETNN_ERROR_VALUE, "desc.isa: unknown set %z", (size_t)d->isa);
+    if (!detnni_kernels_of(d->isa))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.isa: this machine or build has no %s", detnni_isa_names[d->isa]);
+    return DETNN_OK;
+}
+
+static detnn_result detnni_net_size(const detnn_net_desc *desc, size_t *size, detnn_error *err)
+{
+    detnn_net net;
+    detnni_arena a;
+    detnn_result r = detnni_check_desc(desc, err);
+    if (r) return r;
+    DETNNI_ZERO(&net, sizeof net);
+    DETNNI_ZERO(&a, sizeof a);
+    detnni_layout(&net, desc, &a);
+    if (a.overflow)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "the net's memory does not fit an address: batch_max %z, inputs %z, %z layers",
+                           desc->batch_max, desc->inputs, desc->layer_count);
+    *size = a.used + 63; /* the block may start anywhere */
+    return detnni_ok(err);
+}
+
+DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn_net_desc *desc, void *block, size_t size, detnn_error *err)
+{
+    detnni_arena a;
+    detnn_net *net;
+    size_t need = 0, i;
+    const detnn_layer *last;
+    detnn_result r = detnni_net_size(desc, &need, err);
+    if (r) return r;
+    if (size < need) return detnni_fail(err, DETNN_ERROR_MEMORY, "the block has %z bytes, the net needs %z", size, need);
+    DETNNI_ZERO(block, need);
+    a.base = (char *)block + (64 - ((uintptr_t)block & 63)) % 64;
+    a.used = 0;
+    a.overflow = 0;
+    net = (detnn_net *)(void *)a.base;
+    detnni_layout(net, desc, &a);
+    net->memory = block;
+    net->memory_size = need;
+    net->k = detnni_kernels_of(desc->isa);
+    net->weights = desc->weights ? desc->weights : net->own_weights;
+    last = &desc->layers[desc->layer_count - 1];
+    net->raw = (desc->loss == DETNN_CROSS_ENTROPY && last->activation == DETNN_SOFTMAX)
+            || (desc->loss == DETNN_BINARY_CROSS_ENTROPY && last->activation == DETNN_SIGMOID);
+    net->magnitude = 0x7f800000;
+    net->state->best_loss = detnni_float(0x7f800000);
+    net->state->learning_rate = desc->optimizer.learning_rate;
+    net->state->adapted = desc->layers[0].kind != DETNN_LAYER_STANDARDIZE || desc->weights;
+    if (net->own_weights)
+        for (i = 0; i < desc->layer_count; i++) {
+            const detnni_layer *l = &net->layers[i];
+            float *w = net->own_weights + l->kernel, *b = net->own_weights + l->bias;
+            size_t e;
+            if (l->d.kind == DETNN_LAYER_DENSE) {
+                detnni_fill(&l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs, w);
+                if (l->bias_size) detnni_fill(&l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+            }
+            if (l->d.kind == DETNN_LAYER_STANDARDIZE)
+                for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
+        }
+    net->magic = DETNNI_MAGIC_NET;
+    *out = net;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_net_size(const detnn_net_desc *desc, size_t *size, detnn_error *err)
+{
+    if (!size) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_net_size: size is null");
+    *size = 0;
+    DETNNI_GUARDED(detnni_net_size(desc, size, err));
+}
+
+DETNN_API detnn_result detnn_net_init(detnn_net **net, const detnn_net_desc *desc, void *block, size_t block_size, detnn_error *err)
+{
+    if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_net_init: net is null");
+    *net = 0;
+    if (!block) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_net_init: block is null");
+    DETNNI_GUARDED(detnni_net_init(net, desc, block, block_size, err));
+}
+
+DETNNI_NOINLINE static detnn_result detnni_net_create(detnn_net **net, const detnn_net_desc *desc, detnn_error *err)
+{
+    size_t size = 0;
+    void *memory;
+    detnn_result r = detnni_net_size(desc, &size, err);
+    if (r) return r;
+    if (desc->allocator.alloc) memory = desc->allocator.alloc(desc->allocator.user, size);
+#if DETNN_NO_MALLOC
+    else return detnni_fail(err, DETNN_ERROR_MEMORY, "this build has no malloc: give desc.allocator, or use detnn_net_init");
+#else
+    else memory = malloc(size);
+#endif
+    if (!memory) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: the net needs %z bytes", size);
+    r = detnni_net_init(net, desc, memory, size, err);
+    (*net)->owned = 1;
+    return r;
+}
+
+DETNN_API detnn_result detnn_net_create(detnn_net **net, const detnn_net_desc *desc, detnn_error *err)
+{
+    if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_net_create: net is null");
+    *net = 0;
+    DETNNI_GUARDED(detnni_net_create(net, desc, err));
+}
+
+DETNN_API void detnn_net_destroy(detnn_net *net)
+{
+    detnn_allocator allocator;
+    if (!net || net->magic != DETNNI_MAGIC_NET) return;
+    net->magic = 0;
+    if (!net->owned) return;
+    allocator = net->desc.allocator;
+    if (allocator.release) allocator.release(allocator.user, net->memory, net->memory_size);
+#if !DETNN_NO_MALLOC
+    else free(net->memory);
+#endif
+}
+
+static detnn_result detnni_check_net(const detnn_net *net, detnn_error *err)
+{
+    if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "net is null");
+    if (net->magic != DETNNI_MAGIC_NET) return detnni_fail(err, DETNN_ERROR_STATE, "this is not a net, or it was destroyed or never made");
+    return DETNN_OK;
+}
+
+static detnn_result detnni_check_training(const detnn_net *net, detnn_error *err)
+{
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!DETNNI_HAS(TRAINING)) return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave training out");
+    if (net->desc.predict_only) return detnni_fail(err, DETNN_ERROR_STATE, "the net was made with desc.predict_only: it cannot train");
+    return DETNN_OK;
+}
+
+/* The float array in net that holds what its layers' tensors are, or null; at: where the tensor begins. */
+static const detnni_layer *detnni_find(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *at, size_t *rows, size_t *cols)
+{
+    const detnni_layer *l;
+    int first, standardize;
+    size_t r = 0, c = 0;
+    if (rows) *rows = 0;
+    if (cols) *cols = 0;
+    if (!net || net->magic != DETNNI_MAGIC_NET || layer >= net->desc.layer_count || (unsigned)tensor >= DETNN_TENSOR_COUNT) return 0;
+    l = &net->layers[layer];
+    first = tensor == DETNN_KERNEL || tensor == DETNN_MEAN;
+    standardize = tensor == DETNN_MEAN || tensor == DETNN_DEVIATION;
+    if (standardize != (l->d.kind == DETNN_LAYER_STANDARDIZE) || !(first ? l->kernel_size : l->bias_size)) return 0;
+    r = tensor == DETNN_KERNEL ? l->inputs : 1;
+    c = l->outputs;
+    if (rows) *rows = r;
+    if (cols) *cols = c;
+    *at = first ? l->kernel : l->bias;
+    return l;
+}
+
+DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols)
+{
+    size_t at = 0;
+    return detnni_find(net, layer, tensor, &at, rows, cols) ? net->weights + at : 0;
+}
+
+DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols)
+{
+    size_t at = 0;
+    return detnni_find(net, layer, tensor, &at, rows, cols) && net->gradients ? net->gradients + at : 0;
+}
+
+DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_tensor tensor, const float *values, size_t count,
+                                         detnn_error *err)
+{
+    size_t at = 0, rows, cols, i;
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!values) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_weights_set: values is null");
+    if (!detnni_find(net, layer, tensor, &at, &rows, &cols))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_weights_set: layer %z has no %s", layer,
+                           (unsigned)tensor < DETNN_TENSOR_COUNT ? detnni_tensor_names[tensor] : "such tensor");
+    if (count != rows * cols)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z: %s has %z x %z values, got %z", layer, detnni_tensor_names[tensor], rows, cols, count);
+    if (!net->own_weights) return detnni_fail(err, DETNN_ERROR_STATE, "the net's weights lie in desc.weights and cannot be set");
+    for (i = 0; i < count; i++)
+        if (!detnni_finite(values[i]) || (tensor == DETNN_DEVIATION && !(detnni_float_bits(values[i]) - 1 < 0x7f7fffff)))
+            return detnni_fail(err, DETNN_ERROR_DATA, "layer %z: value %z for %s is %g", layer, i, detnni_tensor_names[tensor], (double)values[i]);
+    DETNNI_COPY(net->own_weights + at, values, count * sizeof(float));
+    if (tensor == DETNN_DEVIATION) net->state->adapted = 1;
+    net->magnitude = 0x7f800000;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, detnn_error *err)
+{
+    detnn_result r = detnni_check_net(net, err);
+    detnni_layer *l;
+    if (r) return r;
+    if (layer >= net->desc.layer_count || net->layers[layer].d.kind != DETNN_LAYER_DENSE)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_freeze: layer %z is not a dense layer", layer);
+    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_freeze: a step is under way");
+    l = &net->layers[layer];
+    l->d.frozen = frozen != 0;
+    if (net->gradients) DETNNI_ZERO(net->gradients + l->kernel, (l->kernel_size + l->bias_size) * sizeof(float));
+    net->magnitude = 0x7f800000;
+    return detnni_ok(err);
+}
+
+DETNNI_NOINLINE static detnn_result detnni_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err)
+{
+    detnn_result r = detnni_check_training(net, err);
+    detnn_optimizer o;
+    if (r) return r;
+    o = net->desc.optimizer;
+    o.learning_rate = learning_rate;
+    r = detnni_check_optimizer(&o, err);
+    if (r) return r;
+    net->state->learning_rate = learning_rate;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_set_learning_rate(net, learning_rate, err));
+}
+
+/* ---- Snapshots and copies ---- */
+
+/* What must agree between the net that gave a snapshot and the one that takes it. */
+typedef struct detnni_snapshot {
+    uint32_t magic, contract;
+    uint64_t size, parameters, shape; /* shape: a hash of the layers */
+} detnni_snapshot;
+
+static detnni_snapshot detnni_snapshot_of(const detnn_net *net)
+{
+    detnni_snapshot s;
+    size_t i;
+    DETNNI_ZERO(&s, sizeof s);
+    s.magic = 0x736e7464u;
+    s.contract = DETNN_CONTRACT;
+    s.size = net->state_size;
+    s.parameters = net->parameters;
+    s.shape = 0xcbf29ce484222325u;
+    for (i = 0; i < net->desc.layer_count; i++) {
+        const detnni_layer *l = &net->layers[i];
+        s.shape = (s.shape ^ (uint64_t)l->d.kind) * 0x100000001b3u;
+        s.shape = (s.shape ^ l->outputs) * 0x100000001b3u;
+        s.shape = (s.shape ^ (uint64_t)(l->bias_size != 0)) * 0x100000001b3u;
+    }
+    s.shape = (s.shape ^ (uint64_t)net->desc.optimizer.kind) * 0x100000001b3u;
+    return s;
+}
+
+DETNN_API size_t detnn_snapshot_size(const detnn_net *net)
+{
+    return net && net->magic == DETNNI_MAGIC_NET ? sizeof(detnni_snapshot) + net->state_size : 0;
+}
+
+DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t size, detnn_error *err)
+{
+    detnni_snapshot s;
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!memory) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_snapshot: memory is null");
+    if (size < detnn_snapshot_size(net))
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_snapshot: %z bytes given, %z needed", size, detnn_snapshot_size(net));
+    s = detnni_snapshot_of(net);
+    DETNNI_COPY(memory, &s, sizeof s);
+    DETNNI_COPY((char *)memory + sizeof s, net->state, net->state_size);
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t size, detnn_error *err)
+{
+    detnni_snapshot mine, given;
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!memory) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_restore: memory is null");
+    if (size < detnn_snapshot_size(net))
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_restore: %z bytes given, %z needed", size, detnn_snapshot_size(net));
+    mine = detnni_snapshot_of(net);
+    DETNNI_COPY(&given, memory, sizeof given);
+    if (given.magic != mine.magic || given.contract != mine.contract)
+        return detnni_fail(err, DETNN_ERROR_DATA, "detnn_restore: this memory holds no snapshot of this version");
+    if (given.size != mine.size || given.parameters != mine.parameters || given.shape != mine.shape)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "detnn_restore: the snapshot is of a net with other layers, optimizer or best weights");
+    DETNNI_COPY(net->state, (const char *)memory + sizeof given, net->state_size);
+    net->magnitude = 0x7f800000;
+    detnn_clear_gradients(net);
+    return detnni_ok(err);
+}
+
+DETNN_API void detnn_clear_gradients(detnn_net *net)
+{
+    if (!net || net->magic != DETNNI_MAGIC_NET) return;
+    net->forward_rows = net->parts = net->part_rows = net->rows_done = 0;
+    net->nodes = 0;
+}
+
+DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, detnn_error *err)
+{
+    detnn_net_desc desc;
+    detnn_result r;
+    size_t i;
+    if (!copy) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_net_copy: copy is null");
+    *copy = 0;
+    r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!net->owned)
+        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_net_copy: the net was made by detnn_net_init: init another and restore a snapshot");
+    desc = net->desc;
+    r = detnn_net_create(copy, &desc, err);
+    if (r) return r;
+    DETNNI_COPY((*copy)->state, net->state, net->state_size);
+    for (i = 0; i < desc.layer_count; i++) (*copy)->layers[i].d.frozen = net->layers[i].d.frozen;
+    return DETNN_OK;
+}
+
+/* ---- What a net is ---- */
+
+DETNN_API detnn_net_info detnn_info(const detnn_net *net)
+{
+    detnn_net_info info;
+    size_t i;
+    DETNNI_ZERO(&info, sizeof info);
+    if (!net || net->magic != DETNNI_MAGIC_NET) return info;
+    info.inputs = net->inputs;
+    info.outputs = net->outputs;
+    info.layer_count = net->desc.layer_count;
+    info.parameters = net->parameters;
+    for (i = 0; i < info.layer_count; i++)
+        if (detnni_trainable(&net->layers[i])) info.trainable += net->layers[i].kernel_size + net->layers[i].bias_size;
+    info.step = net->state->step;
+    info.epoch = net->state->epoch;
+    info.position = (size_t)net->state->position;
+    info.samples = (size_t)net->state->samples;
+    info.best_loss = net->state->best_loss;
+    info.best_epoch = net->state->best_epoch;
+    info.stale_epochs = net->state->stale;
+    info.isa = net->k->isa;
+    info.memory = net->memory_size;
+    return info;
+}
+
+static void detnni_pad(detnni_text *t, size_t column)
+{
+    do detnni_put(t, ' '); while (t->length < column);
+}
+
+DETNN_API size_t detnn_summary(const detnn_net *net, char *text, size_t size)
+{
+    detnni_text t;
+    size_t i, line;
+    t.p = text;
+    t.size = text ? size : 0;
+    t.length = 0;
+    if (!net || net->magic != DETNNI_MAGIC_NET) {
+        detnni_format(&t, "no net\n");
+        return t.length;
+    }
+    detnni_format(&t, "layer              activation  inputs -> outputs  parameters\n");
+    for (i = 0; i < net->desc.layer_count; i++) {
+        const detnni_layer *l = &net->layers[i];
+        int active = l->d.kind == DETNN_LAYER_DENSE || l->d.kind == DETNN_LAYER_ACTIVATION;
+        line = t.length;
+        detnni_format(&t, "%z %s", i, detnni_layer_names[l->d.kind]);
+        if (l->d.kind == DETNN_LAYER_DROPOUT) detnni_format(&t, " %g", (double)l->d.rate);
+        detnni_pad(&t, line + 19);
+        detnni_format(&t, "%s", active ? detnni_activation_names[l->d.activation] : "-");
+        detnni_pad(&t, line + 31);
+        detnni_format(&t, "%z -> %z", l->inputs, l->outputs);
+        detnni_pad(&t, line + 50);
+        detnni_format(&t, "%z%s\n", l->kernel_size + l->bias_size, l->d.frozen ? " (frozen)" : "");
+    }
+    detnni_format(&t, "%z parameters, %z bytes in all, kernels: %s\n", net->parameters, net->memory_size, detnni_isa_names[net->k->isa]);
+    return t.length;
+}
+
+/* ---- Digests of a net ---- */
+
+/* Adds lines "layer name<suffix> shape digest\n" for all tensors of values, which is laid out as the weights are. */
+static void detnni_sha_lines(detnni_sha *s, const detnn_net *net, const float *values, const char *suffix, int all)
+{
+    size_t i;
+    int t;
+    for (i = 0; i < net->desc.layer_count; i++)
+        for (t = 0; t < (int)DETNN_TENSOR_COUNT; t++) {
+            char line[160], digest[DETNN_DIGEST_TEXT];
+            detnni_text text;
+            size_t at = 0, rows, cols;
+            if (!detnni_find(net, i, (detnn_tensor)t, &at, &rows, &cols)) continue;
+            if (!all && net->layers[i].d.kind != DETNN_LAYER_DENSE) continue;
+            text.p = line;
+            text.size = sizeof line;
+            text.length = 0;
+            detnni_format(&text, "%z %s%s ", i, detnni_tensor_names[t], suffix);
+            if (t == DETNN_KERNEL) detnni_format(&text, "%zx", rows);
+            detnni_format(&text, "%z %s\n", cols, detnn_tensor_digest(values + at, rows * cols, digest));
+            detnni_sha_add(s, line, text.length);
+        }
+}
+
+DETNN_API char *detnn_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT])
+{
+    detnni_sha s;
+    unsigned char digest[32];
+    out[0] = 0;
+    if (!net || net->magic != DETNNI_MAGIC_NET) return out;
+    detnni_sha_start(&s);
+    detnni_sha_lines(&s, net, net->weights, "", 1);
+    detnni_sha_end(&s, digest);
+    return detnni_hex(digest, out);
+}
+
+DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT])
+{
+    detnni_sha s;
+    unsigned char digest[32];
+    char lines[400];
+    detnni_text t;
+    const detnni_state *state;
+    out[0] = 0;
+    if (!net || net->magic != DETNNI_MAGIC_NET) return out;
+    state = net->state;
+    detnni_sha_start(&s);
+    detnni_sha_lines(&s, net, net->weights, "", 1);
+    if (net->moment1) detnni_sha_lines(&s, net, net->moment1, ".moment1", 0);
+    if (net->moment2) detnni_sha_lines(&s, net, net->moment2, ".moment2", 0);
+    if (net->best && state->has_best) detnni_sha_lines(&s, net, net->best, ".best", 1);
+    t.p = lines;
+    t.size = sizeof lines;
+    t.length = 0;
+    detnni_format(&t, "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\nloss_sum %X\nbest %x %l %l\n",
+                  (size_t)DETNN_CONTRACT, net->desc.seed, state->step, state->epoch, state->position, state->samples,
+                  detnni_double_bits(state->loss_sum), detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
+    detnni_sha_add(&s, lines, t.length);
+    detnni_sha_end(&s, digest);
+    return detnni_hex(digest, out);
+}
+
+/* ==== 14. Trace ========================================================================================= */
+
+/* What a step computes on its way to the gradients: input, every layer's outputs, the gradient of the loss,
+ * and for every layer the gradient of its input, numbered 0, 1 + layer, 1 + n, 2 + n + layer. */
+
+static int detnni_tracing(const detnn_net *net)
+{
+    return DETNNI_HAS(TRACE) && net->trace.on && net->state->step >= net->trace.d.from && net->state->step < net->trace.d.to;
+}
+
+static void detnni_trace_write(detnn_net *net, const detnni_text *t)
+{
+    if (!net->trace.failed && net->trace.d.write(net->trace.d.user, t->p, t->length)) net->trace.failed = 1;
+}
+
+/* "step layer tensor", the beginning of every line; layer -1 is written "-". */
+static void detnni_trace_name(detnni_text *t, char *buffer, size_t size, uint64_t step, size_t layer, const char *tensor, const char *suffix)
+{
+    t->p = buffer;
+    t->size = size;
+    t->length = 0;
+    detnni_format(t, "%l ", step);
+    if (layer == (size_t)-1) detnni_put(t, '-');
+    else detnni_format(t, "%z", layer);
+    detnni_format(t, " %s%s ", tensor, suffix);
+}
+
+/* In full: lines "step layer tensor @index word word ...", index the first word's in the whole tensor. */
+static void detnni_trace_full(detnn_net *net, size_t layer, const char *tensor, const char *suffix, const float *x, size_t n, uint64_t first)
+{
+    size_t i, j;
+    uint64_t step = net->state->step;
+    if (step < net->trace.d.full_from || step >= net->trace.d.full_to) return;
+    for (i = 0; i < n; i += 8) {
+        char line[200];
+        detnni_text t;
+        detnni_trace_name(&t, line, sizeof line, step, layer, tensor, suffix);
+        detnni_format(&t, "@%l", first + i);
+        for (j = i; j < n && j < i + 8; j++)
+            detnni_format(&t, " %x", x[j] != x[j] ? (uint32_t)0x7fc00000 : detnni_float_bits(x[j]));
+        detnni_format(&t, "\n");
+        detnni_trace_write(net, &t);
+    }
+}
+
+/* Where item stands: its layer and its tensor's name. */
+static const char *detnni_trace_item_name(const detnn_net *net, size_t item, size_t *layer)
+{
+    size_t n = net->desc.layer_count;
+    if (item == 0) { *layer = (size_t)-1; return "input"; }
+    if (item <= n) { *layer = item - 1; return "output"; }
+    if (item == n + 1) { *layer = n - 1; return "output.gradient"; }
+    *layer = item - n - 2;
+    return "input.gradient";
+}
+
+/* Rows [first, first + rows) of an item. */
+static void detnni_trace_rows(detnn_net *net, size_t item, const float *x, size_t rows, size_t cols, size_t first)
+{
+    detnni_trace_item *t;
+    size_t layer;
+    const char *name;
+    if (!detnni_tracing(net)) return;
+    t = &net->trace.items[item];
+    if (!first) detnni_tensor_sha_start(&t->sha);
+    detnni_tensor_sha_add(&t->sha, x, rows * cols);
+    t->cols = cols;
+    name = detnni_trace_item_name(net, item, &layer);
+    detnni_trace_full(net, layer, name, "", x, rows * cols, (uint64_t)first * cols);
+}
+
+/* The lines of the items, when all rows of the step went through; loss: null in one's own loop. */
+static void detnni_trace_items(detnn_net *net, size_t rows, const float *loss)
+{
+    size_t n = net->desc.layer_count, k, layer;
+    char line[200], digest[DETNN_DIGEST_TEXT];
+    detnni_text t;
+    if (!detnni_tracing(net)) return;
+    for (k = 0; k < 2 * n + 2; k++) {
+        size_t i = k <= n + 1 ? k : 3 * n + 3 - k; /* gradients come from the last layer down */
+        detnni_trace_item *item = &net->trace.items[i];
+        const char *name = detnni_trace_item_name(net, i, &layer);
+        if (k == n + 1 && loss) {
+            detnni_trace_name(&t, line, sizeof line, net->state->step, (size_t)-1, "loss", "");
+            detnni_format(&t, "1 %x\n", detnni_float_bits(*loss));
+            detnni_trace_write(net, &t);
+        }
+        if (!item->cols) continue;
+        detnni_trace_name(&t, line, sizeof line, net->state->step, layer, name, "");
+        detnni_format(&t, "%zx%z %s\n", rows, item->cols, detnni_tensor_sha_end(&item->sha, digest));
+        detnni_trace_write(net, &t);
+        item->cols = 0;
+    }
+}
+
+/* The lines of kernels and biases, or of what lies like them. */
+static void detnni_trace_tensors(detnn_net *net, const float *values, const char *suffix)
+{
+    size_t i;
+    int k;
+    if (!detnni_tracing(net)) return;
+    for (i = 0; i < net->desc.layer_count; i++)
+        for (k = 0; k < 2; k++) {
+            char line[200], digest[DETNN_DIGEST_TEXT];
+            detnni_text t;
+            detnn_tensor tensor = k ? DETNN_BIAS : DETNN_KERNEL;
+            size_t at = 0, rows, cols;
+            if (!detnni_find(net, i, tensor, &at, &rows, &cols) || net->layers[i].d.frozen) continue;
+            detnni_trace_full(net, i, detnni_tensor_names[tensor], suffix, values + at, rows * cols, 0);
+            detnni_trace_name(&t, line, sizeof line, net->state->step, i, detnni_tensor_names[tensor], suffix);
+            if (!k) detnni_format(&t, "%zx", rows);
+            detnni_format(&t, "%z %s\n", cols, detnn_tensor_digest(values + at, rows * cols, digest));
+            detnni_trace_write(net, &t);
+        }
+}
+
+/* After a step: did all its lines go out? */
+static detnn_result detnni_trace_check(detnn_net *net, detnn_error *err)
+{
+    if (!DETNNI_HAS(TRACE) || !net->trace.failed) return DETNN_OK;
+    net->trace.failed = 0;
+    return detnni_fail(err, DETNN_ERROR_CALLBACK, "trace.write failed in step %l; the step itself was made", net->state->step - 1);
+}
+
+DETNN_API detnn_trace_desc detnn_trace_desc_default(void)
+{
+    detnn_trace_desc d;
+    DETNNI_ZERO(&d, sizeof d);
+    d.to = UINT64_MAX;
+    return d;
+}
+
+DETNN_API detnn_result detnn_trace_start(detnn_net *net, const detnn_trace_desc *trace, detnn_error *err)
+{
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!DETNNI_HAS(TRACE)) return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave the trace out");
+    if (!net->trace.items) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_trace_start: the net was not made with desc.trace");
+    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_trace_start: a step is under way");
+    if (trace && !trace->write) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_trace_start: trace.write is null");
+    net->trace.on = trace != 0;
+    net->trace.failed = 0;
+    if (trace) net->trace.d = *trace;
+    return detnni_ok(err);
+}
+
+/* ==== 15. Layers forward and backward =================================================================== */
+
+/* y = activation(z), row by row for softmax; y may be z. */
+static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows, float *y)
+{
+    size_t m;
+    float max, sum;
+    if (l->d.activation != DETNN_SOFTMAX) {
+        net->k->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
+        return;
+    }
+    for (m = 0; m < rows; m++) net->k->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+}
+
+/* One layer but dropout: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the
+ * activation; activate = 0 leaves the activation out. */
+static void detnni_layer_forward(const detnn_net *net, const detnni_layer *l, const float *x, size_t rows, float *z, float *y, int activate)
+{
+    const float *first = net->weights + l->kernel, *second = net->weights + l->bias;
+    size_t m, j;
+    switch (l->d.kind) {
+    case DETNN_LAYER_DENSE:
+        net->k->forward(x, first, l->bias_size ? second : 0, rows, l->inputs, l->outputs, z);
+        if (activate) detnni_activate_rows(net, l, z, rows, y);
+        break;
+    case DETNN_LAYER_ACTIVATION:
+        detnni_activate_rows(net, l, x, rows, y);
+        break;
+    case DETNN_LAYER_STANDARDIZE:
+        for (m = 0; DETNNI_HAS(STANDARDIZE) && m < rows; m++)
+            for (j = 0; j < l->inputs; j++) y[m * l->inputs + j] = (x[m * l->inputs + j] - first[j]) / second[j];
+        break;
+    default: break;
+    }
+}
+
+/* Prediction: x [rows][inputs] through all layers, dropout passed by, between the buffers a and b [rows][width].
+ * Returns where the outputs are: y where it is not null and something was computed, else a buffer or x.
+ * raw: without the last activation where the loss takes its input. */
+static const float *detnni_infer(const detnn_net *net, const float *x, size_t rows, float *y, float *a, float *b, int raw)
+{
+    size_t i, last = net->desc.layer_count;
+    while (last > 0 && net->layers[last - 1].d.kind == DETNN_LAYER_DROPOUT) last--;
+    for (i = 0; i < last; i++) {
+        const detnni_layer *l = &net->layers[i];
+        int skip = raw && net->raw && i + 1 == last;
+        float *out = y && i + 1 == last ? y : x == a ? b : a;
+        if (l->d.kind == DETNN_LAYER_DROPOUT || (skip && l->d.kind == DETNN_LAYER_ACTIVATION)) continue;
+        detnni_layer_forward(net, l, x, rows, out, out, !skip);
+        x = out;
+    }
+    return x;
+}
+
+/* Training: x [rows][inputs], the rows from `first` on of the step's batch; every layer keeps its outputs.
+ * Returns the last layer's outputs, with raw as above. */
+static const float *detnni_forward_rows(detnn_net *net, const float *x, size_t rows, size_t first, int raw)
+{
+    size_t i, n = net->desc.layer_count;
+    detnni_trace_rows(net, 0, x, rows, net->inputs, first);
+    for (i = 0; i < n; i++) {
+        const detnni_layer *l = &net->layers[i];
+        int skip = raw && net->raw && i + 1 == n;
+        if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT) {
+            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)i, (uint64_t)first * l->outputs, x,
+                            rows * l->outputs, l->y);
+        } else if (skip && l->d.kind == DETNN_LAYER_ACTIVATION) {
+            DETNNI_COPY(l->y, x, rows * l->outputs * sizeof(float));
+        } else {
+            detnni_layer_forward(net, l, x, rows, l->z && !skip ? l->z : l->y, l->y, !skip);
+        }
+        x = l->y;
+        detnni_trace_rows(net, 1 + i, x, rows, l->outputs, first);
+    }
+    return x;
+}
+
+/* d [rows][outputs], the gradient for the activation's output, becomes that for its input z. */
+static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows, float *d)
+{
+    size_t m, j, n = l->outputs;
+    if (l->d.activation != DETNN_SOFTMAX) {
+        net->k->activate_back(l->d.activation, l->d.alpha, z, l->y, rows * n, d);
+        return;
+    }
+    for (m = 0; m < rows; m++) {
+        const float *p = l->y + m * n;
+        float *row = d + m * n, s = net->k->dot(p, row, n);
+        for (j = 0; j < n; j++) row[j] = p[j] * (row[j] - s);
+    }
+}
+
+/* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
+ * detnni_forward_rows saw. Writes the gradients of all trainable tensors to g, and that for x to dx where
+ * it is not null. */
+static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
+{
+    size_t n = net->desc.layer_count, lowest = 0, i, m, j;
+    float *d = net->a, *other = net->b, *t;
+    while (lowest < n && !detnni_trainable(&net->layers[lowest])) lowest++;
+    detnni_trace_rows(net, 1 + n, d, rows, net->outputs, first);
+    for (i = n; i-- > 0 && (dx || i >= lowest);) {
+        const detnni_layer *l = &net->layers[i];
+        const float *in = i ? net->layers[i - 1].y : net->forward_x;
+        int skip = raw && net->raw && i + 1 == n, dense = l->d.kind == DETNN_LAYER_DENSE;
+        if ((dense || l->d.kind == DETNN_LAYER_ACTIVATION) && !skip)
+            detnni_activate_back_rows(net, l, dense ? l->z : in, rows, d);
+        if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT)
+            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)i, (uint64_t)first * l->outputs, d,
+                            rows * l->outputs, d);
+        if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE)
+            for (m = 0; m < rows; m++)
+                for (j = 0; j < l->inputs; j++) d[m * l->inputs + j] = d[m * l->inputs + j] / net->weights[l->bias + j];
+        if (detnni_trainable(l))
+            net->k->weight_gradient(in, d, rows, l->inputs, l->outputs, g + l->kernel, l->bias_size ? g + l->bias : 0, net->tmp);
+        if (!dx && i == lowest) break;
+        if (dense) {
+            net->k->input_gradient(d, net->weights + l->kernel, rows, l->inputs, l->outputs, other);
+            t = d; d = other; other = t;
+        }
+        detnni_trace_rows(net, 2 + n + i, d, rows, l->inputs, first);
+    }
+    if (dx) DETNNI_COPY(dx, d, rows * net->inputs * sizeof(float));
+}
+
+/* ---- The tree over the parts of a step (C3): nodes are whole sets of gradients ---- */
+
+static float *detnni_node(const detnn_net *net, int i) { return net->gradients + (size_t)i * net->parameters; }
+
+/* The part's gradients were written to node net->nodes. */
+static void detnni_part_done(detnn_net *net, size_t rows)
+{
+    size_t c;
+    if (!net->parts) net->part_rows = rows;
+    net->nodes++;
+    for (c = net->parts++; c & 1; c >>= 1) {
+        net->nodes--;
+        net->k->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
+    }
+    net->rows_done += rows;
+}
+
+static void detnni_parts_join(detnn_net *net)
+{
+    for (; net->nodes > 1; net->nodes--)
+        net->k->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
+}
+
+/* ==== 16. Losses and metrics ============================================================================ */
+
+/* Rows of data in arrays: the caller's or the net's own batch. */
+typedef struct detnni_rows {
+    const float *x, *targets, *weights;
+    const uint32_t *labels;
+} detnni_rows;
+
+/* Sums over samples that go on from part to part. */
+typedef struct detnni_score {
+    detnni_batch_sum loss, error;
+    uint64_t correct;
+    size_t rows, bad; /* bad: the first row whose loss is not finite, counted from 1 */
+} detnni_score;
+
+static void detnni_score_start(detnni_score *s)
+{
+    DETNNI_ZERO(s, sizeof *s);
+    detnni_batch_sum_start(&s->loss);
+    detnni_batch_sum_start(&s->error);
+}
+
+/* Cross-entropy of one row (C9) from logits z; d gets the gradient times c where it is not null. row: [3][n]. */
+static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n, const float *target, uint32_t label, float c,
+                                  float *row, float *d)
+{
+    float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
+    size_t j;
+    net->k->softmax(z, n, p, &max, &sum);
+    log_sum = detnn_log(sum);
+    for (j = 0; j < n; j++) {
+        t[j] = target ? target[j] : j == label ? 1.0f : 0.0f;
+        if (eps > 0.0f) t[j] = DETNNI_FMA_PLAIN(1.0f - eps, t[j], eps / (float)n);
+        v[j] = t[j] == 0.0f ? 0.0f : log_sum - (z[j] - max);
+    }
+    loss = !target && !(eps > 0.0f) ? v[label] : net->k->dot(t, v, n);
+    if (d) for (j = 0; j < n; j++) d[j] = (p[j] - t[j]) * c;
+    return loss;
+}
+
+/* The other losses of one row. y: outputs, or logits for binary cross-entropy; label: its target where there are none. */
+static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, const float *target, uint32_t label, float q,
+                               float *row, float *d)
+{
+    const float delta = net->desc.huber_delta;
+    float *v = row, *e = row + n;
+    size_t j;
+    if (!DETNNI_HAS(LOSSES)) return 0.0f;
+    switch (net->desc.loss) {
+    case DETNN_BINARY_CROSS_ENTROPY:
+        for (j = 0; j < n; j++) v[j] = -y[j];
+        net->k->exact[DETNNI_EXACT_softplus](v, n, v);
+        net->k->exact[DETNNI_EXACT_softplus](y, n, e);
+        for (j = 0; j < n; j++) {
+            float t = target ? target[j] : (float)label;
+            v[j] = DETNNI_FMA_PLAIN(t, v[j], (1.0f - t) * e[j]);
+            if (d) d[j] = (detnn_sigmoid(y[j]) - t) * q;
+        }
+        return net->k->sum(v, n) / (float)n;
+    case DETNN_MEAN_SQUARED_ERROR:
+        for (j = 0; j < n; j++) {
+            v[j] = y[j] - target[j];
+            if (d) d[j] = (v[j] + v[j]) * q;
+        }
+        return net->k->dot(v, v, n) / (float)n;
+    case DETNN_MEAN_ABSOLUTE_ERROR:
+        for (j = 0; j < n; j++) {
+            float r = y[j] - target[j];
+            v[j] = detnni_float(detnni_float_bits(r) & 0x7fffffff);
+            if (d) d[j] = r > 0.0f ? q : r < 0.0f ? -q : 0.0f;
+        }
+        return net->k->sum(v, n) / (float)n;
+    case DETNN_HUBER:
+        for (j = 0; j < n; j++) {
+            float r = y[j] - target[j], a = detnni_float(detnni_float_bits(r) & 0x7fffffff);
+            v[j] = a <= delta ? (0.5f * r) * r : delta * (a - 0.5f * delta);
+            if (d) d[j] = a <= delta ? r * q : r > 0.0f ? delta * q : -(delta * q);
+        }
+        return net->k->sum(v, n) / (float)n;
+    default: return 0.0f;
+    }
+}
+
+/* Losses of rows, added to score; d [rows][outputs] gets their gradients times inv (null: none). out: the
+ * net's outputs, or the last activation's input where net->raw. */
+static void detnni_losses(const detnn_net *net, const detnni_rows *data, const float *out, size_t rows, float inv,
+                          detnni_score *score, float *d)
+{
+    size_t n = net->outputs, m, j;
+    for (m = 0; m < rows; m++) {
+        const float *z = out + m * n, *target = data->targets ? data->targets + m * n : 0;
+        uint32_t label = data->labels ? data->labels[m] : 0;
+        float weight = data->weights ? data->weights[m] : 1.0f, c = data->weights ? weight * inv : inv, loss;
+        if (net->desc.loss == DETNN_CROSS_ENTROPY) {
+            loss = detnni_cross_entropy(net, z, n, target, label, c, net->row, d ? d + m * n : 0);
+            score->correct += detnn_argmax(z, n) == (target ? detnn_argmax(target, n) : label);
+        } else {
+            loss = detnni_other_loss(net, z, n, target, label, c / (float)n, net->row, d ? d + m * n : 0);
+            if (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY)
+                for (j = 0; j < n; j++) score->correct += (z[j] > 0.0f) == (target ? target[j] > 0.5f : label == 1);
+        }
+        if (data->weights) loss = weight * loss;
+        score->rows++;
+        if (!score->bad && !detnni_finite(loss)) score->bad = score->rows;
+        detnni_batch_sum_add(&score->loss, loss);
+    }
+}
+
+/* Mean absolute error of rows on the net's outputs y, added to score. */
+static void detnni_errors(const detnn_net *net, const detnni_rows *data, const float *y, size_t rows, detnni_score *score)
+{
+    size_t n = net->outputs, m, j;
+    for (m = 0; m < rows; m++) {
+        for (j = 0; j < n; j++) {
+            float t = data->targets ? data->targets[m * n + j] : n == 1 ? (float)data->labels[m] : j == data->labels[m] ? 1.0f : 0.0f;
+            net->row[j] = detnni_float(detnni_float_bits(y[m * n + j] - t) & 0x7fffffff);
+        }
+        detnni_batch_sum_add(&score->error, net->k->sum(net->row, n) / (float)n);
+    }
+}
+
+static float detnni_accuracy(const detnn_net *net, uint64_t correct, uint64_t samples)
+{
+    uint64_t of = net->desc.loss == DETNN_CROSS_ENTROPY ? samples : samples * net->outputs;
+    return (float)((double)correct / (double)of);
+}
+
+/* ==== 17. Optimizers and schedules ====================================================================== */
+
+static double detnni_power(double b, uint64_t t)
+{
+    double r = 1.0;
+    for (; t; t >>= 1) {
+        if (t & 1) r = r * b;
+        b = b * b;
+    }
+    return r;
+}
+
+/* floor(t * 2^23 / period), t < period, without a wider type */
+static uint32_t detnni_cosine_phase(uint64_t t, uint64_t period)
+{
+    uint32_t k = 0;
+    int i;
+    for (i = 0; i < 23; i++) { /* long division, one bit at a time */
+        int carry = (int)(t >> 63);
+        t <<= 1;
+        k <<= 1;
+        if (carry || t >= period) { t -= period; k |= 1; }
+    }
+    return k;
+}
+
+/* The learning rate at step t (C10). */
+static double detnni_rate(const detnn_optimizer *o, const detnn_schedule *s, uint64_t t)
+{
+    double rate = (double)o->learning_rate;
+    if (!DETNNI_HAS(SCHEDULES)) return rate;
+    if (t < s->warmup_steps) return rate * (double)(t + 1) / (double)s->warmup_steps;
+    t -= s->warmup_steps;
+    switch (s->kind) {
+    case DETNN_SCHEDULE_STEP:        return rate * detnni_power((double)s->gamma, t / s->period);
+    case DETNN_SCHEDULE_EXPONENTIAL: return rate * detnni_power((double)s->gamma, t);
+    case DETNN_SCHEDULE_COSINE: {
+        uint32_t k = t >= s->period ? 1u << 23 : detnni_cosine_phase(t, s->period);
+        double cosine = (double)detnn_cos2pi((float)k * (1.0f / 16777216.0f)), final = (double)s->final;
+        return final + (rate - final) * (0.5 * (1.0 + cosine));
+    }
+    default: return rate;
+    }
+}
+
+DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t)
+{
+    return (float)detnni_rate(optimizer, schedule, t);
+}
+
+static detnni_update detnni_update_of(const detnn_optimizer *o, const detnn_schedule *s, uint64_t t)
+{
+    detnni_update u;
+    double rate = detnni_rate(o, s, t);
+    u.o = *o;
+    u.rate = (float)rate;
+    u.correction = 1.0f;
+    u.keep = (float)(1.0 - rate * (double)o->weight_decay);
+    if (DETNNI_HAS(ADAM) && (o->kind == DETNN_ADAM || o->kind == DETNN_ADAMW)) {
+        u.rate = (float)(rate / (1.0 - detnni_power((double)o->beta1, t + 1)));
+        u.correction = (float)(1.0 / detnni_sqrt64(1.0 - detnni_power((double)o->beta2, t + 1)));
+    }
+    return u;
+}
+
+DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t,
+                                              int decay, size_t n, const float *g, float *w, float *moment1,
+                                              float *moment2, detnn_error *err)
+{
+    detnni_update u;
+    detnn_result r;
+    int moments;
+    if (!optimizer || !schedule || (n && (!g || !w))) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_optimizer_update: a pointer is null");
+    r = detnni_check_optimizer(optimizer, err);
+    if (!r) r = detnni_check_schedule(schedule, err);
+    if (r) return r;
+    moments = detnni_moments(optimizer);
+    if (n && ((moments > 0 && !moment1) || (moments > 1 && !moment2)))
+        return detnni_fail(err, DETNN_ERROR_NULL, "detnn_optimizer_update: this optimizer keeps %z moments", (size_t)moments);
+    u = detnni_update_of(optimizer, schedule, t);
+    detnni_kernels_of(DETNN_ISA_AUTO)->update(&u, decay, n, g, w, moments > 0 ? moment1 : 0, moments > 1 ? moment2 : 0);
+    return detnni_ok(err);
+}
+
+/* The trainable tensors, in the digest's order: number i, or 0 when there are no more. */
+typedef struct detnni_tensor {
+    size_t layer, at, n;
+    int kernel;
+} detnni_tensor;
+
+static int detnni_next_tensor(const detnn_net *net, detnni_tensor *t)
+{
+    for (;;) {
+        const detnni_layer *l;
+        if (t->n && t->kernel) {
+            t->kernel = 0;
+        } else {
+            t->layer = t->n ? t->layer + 1 : 0;
+            t->kernel = 1;
+            t->n = 1;
+        }
+        if (t->layer >= net->desc.layer_count) return 0;
+        l = &net->layers[t->layer];
+        if (!detnni_trainable(l)) { t->kernel = 0; continue; }
+        if (!t->kernel && !l->bias_size) continue;
+        t->at = t->kernel ? l->kernel : l->bias;
+        t->n = t->kernel ? l->kernel_size : l->bias_size;
+        return 1;
+    }
+}
+
+static const char *detnni_tensor_name(const detnni_tensor *t) { return detnni_tensor_names[t->kernel ? DETNN_KERNEL : DETNN_BIAS]; }
+
+/* The first element that is not finite. */
+static size_t detnni_bad(const float *x, size_t n)
+{
+    size_t i = 0;
+    while (i < n && detnni_finite(x[i])) i++;
+    return i;
+}
+
+static float *detnni_at(float *values, size_t at) { return values ? values + at : 0; }
+
+/* Would the update write anything that is not finite? Tries it on copies. */
+static detnn_result detnni_try_update(const detnn_net *net, const detnni_update *u, detnn_error *err)
+{
+    detnni_tensor t;
+    DETNNI_ZERO(&t, sizeof t);
+    while (detnni_next_tensor(net, &t)) {
+        size_t i, m;
+        for (i = 0; i < t.n; i += m) {
+            float g[64], w[64], m1[64], m2[64];
+            size_t at = t.at + i, bytes;
+            m = detnni_min(64, t.n - i);
+            bytes = m * sizeof(float);
+            DETNNI_COPY(g, net->gradients + at, bytes);
+            DETNNI_COPY(w, net->weights + at, bytes);
+            if (net->moment1) DETNNI_COPY(m1, net->moment1 + at, bytes);
+            if (net->moment2) DETNNI_COPY(m2, net->moment2 + at, bytes);
+            if (net->k->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
+                size_t bad = detnni_bad(w, m);
+                return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, infinite or NaN; it was not made",
+                                   net->state->epoch, net->state->step, bad < m ? "a weight" : "a moment", t.layer, detnni_tensor_name(&t),
+                                   i + (bad < m ? bad : 0));
+            }
+        }
+    }
+    return DETNN_OK;
+}
+
+/* Applies the gathered gradients; on an error nothing but the gradients has changed. */
+static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
+{
+    const detnni_kernels *k = net->k;
+    detnni_state *state = net->state;
+    detnn_optimizer o = net->desc.optimizer;
+    const uint32_t safe = 0x4e800000; /* 2^30 */
+    const float ordinary = 1024.0f;
+    uint32_t largest = 0, written = 0;
+    detnni_update u;
+    detnni_tensor t;
+    size_t i;
+    DETNNI_ZERO(&t, sizeof t);
+    detnni_parts_join(net);
+    detnni_trace_tensors(net, net->gradients, ".gradient");
+    while (detnni_next_tensor(net, &t)) {
+        const float *g = net->gradients + t.at;
+        uint32_t m = k->magnitude(g, t.n);
+        if (m >= 0x7f800000)
+            return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the gradient of layer %z (%s), element %z, is %g", state->epoch,
+                               state->step, t.layer, detnni_tensor_name(&t), detnni_bad(g, t.n), (double)g[detnni_bad(g, t.n)]);
+        if (m > largest) largest = m;
+    }
+    o.learning_rate = state->learning_rate;
+    if (DETNNI_HAS(CLIPPING) && o.clip_value > 0.0f)
+        for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);) {
+            float *g = net->gradients + t.at, c = o.clip_value;
+            for (i = 0; i < t.n; i++) g[i] = g[i] < -c ? -c : g[i] > c ? c : g[i];
+        }
+    if (DETNNI_HAS(CLIPPING) && o.clip_norm > 0.0f) {
+        detnni_tree tree;
+        float norm;
+        detnni_tree_start(&tree);
+        for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);)
+            detnni_tree_add(&tree, k->dot(net->gradients + t.at, net->gradients + t.at, t.n));
+        norm = detnni_sqrt(detnni_tree_sum(&tree));
+        if (!detnni_finite(norm))
+            return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the norm of the gradients overflows", state->epoch, state->step);
+        if (norm > o.clip_norm) {
+            float scale = o.clip_norm / norm;
+            for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);)
+                for (i = 0; i < t.n; i++) net->gradients[t.at + i] = net->gradients[t.at + i] * scale;
+        }
+    }
+    u = detnni_update_of(&o, &net->desc.schedule, state->step);
+    /* Below these bounds no operation of an update can overflow (2^115 is the most that Adam reaches). */
+    if (!(largest < safe && net->magnitude < safe && o.learning_rate < ordinary && o.weight_decay < ordinary
+          && o.epsilon > 1.0f / (1024.0f * 1024.0f * 1024.0f * 1024.0f))) {
+        detnn_result r = detnni_try_update(net, &u, err);
+        if (r) return r;
+    }
+    for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);) {
+        uint32_t m = k->update(&u, t.kernel, t.n, net->gradients + t.at, net->own_weights + t.at, detnni_at(net->moment1, t.at),
+                               detnni_at(net->moment2, t.at));
+        if (m > written) written = m;
+    }
+    net->magnitude = written;
+    detnni_trace_tensors(net, net->own_weights, "");
+    state->step++;
+    detnn_clear_gradients(net);
+    return DETNN_OK;
+}
+
+/* ==== 18. Training, evaluation, prediction ============================================================== */
+
+DETNN_API detnn_schedule detnn_schedule_default(void)
+{
+    detnn_schedule s;
+    DETNNI_ZERO(&s, sizeof s);
+    s.period = 1;
+    s.gamma = 1.0f;
+    return s;
+}
+
+static detnn_optimizer detnni_optimizer_of(detnn_optimizer_kind kind, float learning_rate)
+{
+    detnn_optimizer o;
+    DETNNI_ZERO(&o, sizeof o);
+    o.kind = kind;
+    o.learning_rate = learning_rate;
+    o.beta1 = detnni_float(0x3f666666);
+    o.beta2 = detnni_float(0x3f7fbe77);
+    o.rho = detnni_float(0x3f666666);
+    o.epsilon = detnni_float(kind == DETNN_RMSPROP ? 0x33d6bf95 : 0x322bcc77);
+    return o;
+}
+
+DETNN_API detnn_optimizer detnn_sgd(float learning_rate) { return detnni_optimizer_of(DETNN_SGD, learning_rate); }
+DETNN_API detnn_optimizer detnn_sgd_momentum(float learning_rate, float momentum, int nesterov)
+{
+    detnn_optimizer o = detnni_optimizer_of(DETNN_SGD, learning_rate);
+    o.momentum = momentum;
+    o.nesterov = nesterov;
+    return o;
+}
+DETNN_API detnn_optimizer detnn_adam(float learning_rate) { return detnni_optimizer_of(DETNN_ADAM, learning_rate); }
+DETNN_API detnn_optimizer detnn_adamw(float learning_rate, float weight_decay)
+{
+    detnn_optimizer o = detnni_optimizer_of(DETNN_ADAMW, learning_rate);
+    o.weight_decay = weight_decay;
+    return o;
+}
+DETNN_API detnn_optimizer detnn_rmsprop(float learning_rate) { return detnni_optimizer_of(DETNN_RMSPROP, learning_rate); }
+
+DETNN_API detnn_net_desc detnn_net_desc_default(void)
+{
+    detnn_net_desc d;
+    DETNNI_ZERO(&d, sizeof d);
+    d.loss = DETNN_CROSS_ENTROPY;
+    d.huber_delta = 1.0f;
+    d.optimizer = detnn_adam(0.001f);
+    d.schedule = detnn_schedule_default();
+    d.batch_max = 256;
+    d.parts_max = 1;
+    d.isa = DETNN_ISA_AUTO;
+    return d;
+}
+
+DETNN_API detnn_data detnn_data_default(void)
+{
+    detnn_data d;
+    DETNNI_ZERO(&d, sizeof d);
+    return d;
+}
+
+DETNN_API detnn_fit_desc detnn_fit_desc_default(void)
+{
+    detnn_fit_desc f;
+    DETNNI_ZERO(&f, sizeof f);
+    f.epochs = 1;
+    f.batch_size = 32;
+    f.shuffle = 1;
+    return f;
+}
+
+/* ---- Data ---- */
+
+/* One value in the sentences about bad data. */
+static detnn_result detnni_bad_value(detnn_error *err, const char *what, uint64_t sample, size_t element, float value, const char *wanted)
+{
+    return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: %s[%z] is %g, which is not %s", sample, what, element, (double)value, wanted);
+}
+
+/* Checks one sample's values (each may be null). */
+static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, const float *x, const float *target, const uint32_t *label,
+                                        const float *weight, detnn_error *err)
+{
+    size_t j;
+    if (net->k->magnitude(x, net->inputs) >= 0x7f800000) {
+        j = detnni_bad(x, net->inputs);
+        return detnni_bad_value(err, "x", sample, j, x[j], "finite");
+    }
+    if (target)
+        for (j = 0; j < net->outputs; j++) {
+            if (!detnni_finite(target[j])) return detnni_bad_value(err, "target", sample, j, target[j], "finite");
+            if (net->desc.loss == DETNN_CROSS_ENTROPY && target[j] < 0.0f)
+                return detnni_bad_value(err, "target", sample, j, target[j], "0 or more (cross_entropy)");
+            if (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY && !(target[j] >= 0.0f && target[j] <= 1.0f))
+                return detnni_bad_value(err, "target", sample, j, target[j], "in [0, 1] (binary_cross_entropy)");
+        }
+    if (label) {
+        size_t classes = net->desc.loss == DETNN_CROSS_ENTROPY ? net->outputs : 2;
+        if (*label >= classes)
+            return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: label %z is not below the %z classes", sample, (size_t)*label, classes);
+    }
+    if (weight && !(*weight >= 0.0f && detnni_finite(*weight)))
+        return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: weight %g is not 0 or more and finite", sample, (double)*weight);
+    return DETNN_OK;
+}
+
+/* Checks what data offers, and every sample of arrays. targets = 0: inputs are enough. */
+static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *data, int targets, detnn_error *err)
+{
+    int has_labels, overflow = 0, labels_fit = net->desc.loss == DETNN_CROSS_ENTROPY
+        || (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY && net->outputs == 1);
+    size_t i;
+    if (!data) return detnni_fail(err, DETNN_ERROR_NULL, "data is null");
+    if (!data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count is 0");
+    if (data->get) {
+        has_labels = data->get_labels;
+        if (!net->batch_x) return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
+        if (data->x || data->labels || data->targets || data->weights)
+            return detnni_fail(err, DETNN_ERROR_VALUE, "data has both arrays and get: give one of them");
+    } else {
+        if (!data->x) return detnni_fail(err, DETNN_ERROR_NULL, "data.x is null, and there is no data.get");
+        if (targets && !data->labels && !data->targets) return detnni_fail(err, DETNN_ERROR_NULL, "data has neither labels nor targets");
+        if (data->labels && data->targets) return detnni_fail(err, DETNN_ERROR_VALUE, "data has both labels and targets: give one of them");
+        has_labels = data->labels != 0;
+        (void)detnni_product(detnni_product(data->count, sizeof(float), &overflow), net->width, &overflow);
+        if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count %z times %z values do not fit an address", data->count, net->width);
+    }
+    if (targets && has_labels && !labels_fit)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "labels do not go with %s and %z outputs: give targets", detnni_loss_names[net->desc.loss],
+                           net->outputs);
+    for (i = 0; !data->get && i < data->count; i++) {
+        detnn_result r = detnni_check_sample(net, i, data->x + i * net->inputs,
+                                             targets && data->targets ? data->targets + i * net->outputs : 0,
+                                             targets && data->labels ? data->labels + i : 0, data->weights ? data->weights + i : 0, err);
+        if (r) return r;
+    }
+    return DETNN_OK;
+}
+
+/* Rows for the samples at places first .. first + rows - 1 (of order, null: as they lie): in place where
+ * they lie together, else gathered into the net's batch. */
+static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first, size_t rows,
+                                  int training, detnni_rows *out, detnn_error *err)
+{
+    size_t m, in = net->inputs, n = net->outputs;
+    if (!data->get && !order) {
+        out->x = data->x + first * in;
+        out->targets = data->targets ? data->targets + first * n : 0;
+        out->labels = data->labels ? data->labels + first : 0;
+        out->weights = data->weights ? data->weights + first : 0;
+        return DETNN_OK;
+    }
+    out->x = net->batch_x;
+    out->labels = (data->get ? data->get_labels : data->labels != 0) ? net->batch_labels : 0;
+    out->targets = out->labels ? 0 : net->batch_targets;
+    out->weights = data->get || data->weights ? net->batch_weights : 0;
+    for (m = 0; m < rows; m++) {
+        uint64_t i = order ? detnni_order_at(order, first + m) : first + m;
+        float *x = net->batch_x + m * in, *target = net->batch_targets + m * n;
+        if (data->get) {
+            detnn_sample s;
+            detnn_result r;
+            DETNNI_ZERO(&s, sizeof s);
+            s.index = i;
+            s.epoch = training ? net->state->epoch : 0;
+            s.seed = net->desc.seed;
+            s.training = training;
+            s.x = x;
+            s.target = out->targets ? target : 0;
+            s.weight = 1.0f;
+            DETNNI_ZERO(x, in * sizeof(float));
+            DETNNI_ZERO(target, n * sizeof(float));
+            if (data->get(data->user, &s)) return detnni_fail(err, DETNN_ERROR_CALLBACK, "data.get failed on sample %l", i);
+            r = detnni_check_sample(net, i, x, s.target, out->labels ? &s.label : 0, &s.weight, err);
+            if (r) return r;
+            net->batch_labels[m] = s.label;
+            net->batch_weights[m] = s.weight;
+        } else {
+            DETNNI_COPY(x, data->x + i * in, in * sizeof(float));
+            if (data->targets) DETNNI_COPY(target, data->targets + i * n, n * sizeof(float));
+            if (data->labels) net->batch_labels[m] = data->labels[i];
+            if (data->weights) net->batch_weights[m] = data->weights[i];
+        }
+    }
+    return DETNN_OK;
+}
+
+/* ---- Prediction and evaluation ---- */
+
+DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, const float *x, size_t count, float *y, size_t part, float *a, float *b,
+                                                   detnn_error *err)
+{
+    int overflow = 0;
+    size_t i, rows;
+    if (!count) return detnni_ok(err);
+    if (!x || !y) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_predict: %s is null", x ? "y" : "x");
+    (void)detnni_product(detnni_product(count, sizeof(float), &overflow), net->width, &overflow);
+    if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_predict: %z rows do not fit an address", count);
+    if (!net->state->adapted)
+        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
+    for (i = 0; i < count; i += rows) {
+        const float *in = x + i * net->inputs;
+        rows = detnni_min(part, count - i);
+        if (detnni_infer(net, in, rows, y + i * net->outputs, a, b, 0) == in) /* a net of dropout alone */
+            DETNNI_COPY(y + i * net->outputs, in, rows * net->outputs * sizeof(float));
+    }
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_predict(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err)
+{
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    DETNNI_GUARDED(detnni_predict(net, x, count, y, net->desc.batch_max, net->a, net->b, err));
+}
+
+DETNN_API size_t detnn_predict_size(const detnn_net *net, size_t rows)
+{
+    int overflow = 0;
+    size_t bytes;
+    if (!net || net->magic != DETNNI_MAGIC_NET) return 0;
+    bytes = detnni_product(detnni_product(2 * sizeof(float), net->width, &overflow), rows, &overflow);
+    return overflow || bytes > (size_t)-1 - 63 ? 0 : bytes + 63;
+}
+
+DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x, size_t count, float *y, void *scratch, size_t scratch_size,
+                                           detnn_error *err)
+{
+    detnn_result r = detnni_check_net(net, err);
+    size_t rows;
+    float *a;
+    if (r) return r;
+    if (!scratch) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_predict_const: scratch is null");
+    if (scratch_size < detnn_predict_size(net, 1))
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_predict_const: scratch has %z bytes, one row needs %z", scratch_size,
+                           detnn_predict_size(net, 1));
+    rows = detnni_min((scratch_size - 63) / (2 * sizeof(float) * net->width), count ? count : 1);
+    a = (float *)(void *)((char *)scratch + (64 - ((uintptr_t)scratch & 63)) % 64);
+    DETNNI_GUARDED(detnni_predict(net, x, count, y, rows, a, a + rows * net->width, err));
+}
+
+/* Samples [first, first + count) of data, checked before. */
+static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data, size_t first, size_t count, detnn_metrics *metrics,
+                                          detnn_error *err)
+{
+    detnni_score score;
+    detnni_rows rows;
+    float inv = 1.0f / (float)count;
+    size_t i, m;
+    if (!net->state->adapted)
+        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
+    detnni_score_start(&score);
+    for (i = 0; i < count; i += m) {
+        const float *out, *y;
+        detnn_result r;
+        m = detnni_min(net->desc.batch_max, count - i);
+        r = detnni_gather(net, data, 0, first + i, m, 0, &rows, err);
+        if (r) return r;
+        y = out = detnni_infer(net, rows.x, m, 0, net->a, net->b, 1);
+        detnni_losses(net, &rows, out, m, inv, &score, 0);
+        if (net->raw) {
+            float *other = out == net->a ? net->b : net->a;
+            detnni_activate_rows(net, &net->layers[net->desc.layer_count - 1], out, m, other);
+            y = other;
+        }
+        detnni_errors(net, &rows, y, m, &score);
+    }
+    metrics->loss = detnni_batch_sum_end(&score.loss) * inv;
+    metrics->mean_absolute_error = detnni_batch_sum_end(&score.error) * inv;
+    metrics->accuracy = detnni_accuracy(net, score.correct, count);
+    metrics->count = count;
+    return DETNN_OK;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics, detnn_error *err)
+{
+    detnn_metrics m;
+    detnn_result r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!metrics) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_evaluate: metrics is null");
+    r = detnni_check_data(net, data, 1, err);
+    if (!r) r = detnni_evaluate_range(net, data, 0, data->count, &m, err);
+    if (r) return r;
+    *metrics = m;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_evaluate(net, data, metrics, err));
+}
+
+/* ---- Standardize ---- */
+
+/* The sums over all samples (C3) of x, or of (x - mean)^2, for every feature at once, to net->columns: rows of
+ * nodes like those of detnni_tree, then the leaf. */
+static detnn_result detnni_column_sums(detnn_net *net, const detnn_data *data, size_t count, const float *mean, detnn_error *err)
+{
+    size_t in = net->inputs, i, j, m, r, samples = 0;
+    float *leaf = net->columns + DETNNI_COLUMN_LEVELS * in;
+    int depth = 0, d;
+    uint64_t leaves = 0, c;
+    for (j = 0; j < in; j++) leaf[j] = 0.0f;
+    for (i = 0; i < count; i += m) {
+        detnni_rows rows;
+        detnn_result result;
+        m = detnni_min(net->desc.batch_max, count - i);
+        result = detnni_gather(net, data, 0, i, m, 0, &rows, err);
+        if (result) return result;
+        for (r = 0; r < m; r++) {
+            const float *x = rows.x + r * in;
+            for (j = 0; j < in; j++) {
+                float v = mean ? x[j] - mean[j] : x[j];
+                leaf[j] = mean ? DETNNI_FMA_PLAIN(v, v, leaf[j]) : leaf[j] + v;
+            }
+            if (++samples % 64 && samples != count) continue;
+            for (c = leaves++; c & 1; c >>= 1) {
+                depth--;
+                for (j = 0; j < in; j++) leaf[j] = net->columns[(size_t)depth * in + j] + leaf[j];
+            }
+            for (j = 0; j < in; j++) {
+                net->columns[(size_t)depth * in + j] = leaf[j];
+                leaf[j] = 0.0f;
+            }
+            depth++;
+        }
+    }
+    for (d = depth - 2; d >= 0; d--)
+        net->k->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
+    return DETNN_OK;
+}
+
+/* From the first count samples of data, checked before. Nothing changes on failure. */
+static detnn_result detnni_adapt_range(detnn_net *net, const detnn_data *data, size_t count, detnn_error *err)
+{
+    size_t in = net->inputs, j;
+    float n = (float)count, *mean = net->a, *deviation = net->b; /* [batch_max][width] is room enough */
+    detnn_result r;
+    if ((uint64_t)count >> 37) return detnni_fail(err, DETNN_ERROR_SIZE, "layer 0 (standardize): %z samples are more than 2^37", count);
+    r = detnni_column_sums(net, data, count, 0, err);
+    if (r) return r;
+    for (j = 0; j < in; j++) mean[j] = net->columns[j] / n;
+    r = detnni_column_sums(net, data, count, mean, err);
+    if (r) return r;
+    for (j = 0; j < in; j++) {
+        deviation[j] = detnni_sqrt(net->columns[j] / n);
+        if (deviation[j] == 0.0f) deviation[j] = 1.0f;
+        if (!detnni_finite(mean[j]) || !detnni_finite(deviation[j]))
+            return detnni_fail(err, DETNN_ERROR_NONFINITE, "layer 0 (standardize): the mean or deviation of feature %z overflows", j);
+    }
+    DETNNI_COPY(net->own_weights + net->layers[0].kernel, mean, in * sizeof(float));
+    DETNNI_COPY(net->own_weights + net->layers[0].bias, deviation, in * sizeof(float));
+    net->state->adapted = 1;
+    return DETNN_OK;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_adapt(detnn_net *net, const detnn_data *data, detnn_error *err)
+{
+    detnn_result r = detnni_check_training(net, err);
+    if (r) return r;
+    if (!net->columns) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_adapt: layer 0 is not standardize");
+    r = detnni_check_data(net, data, 0, err);
+    if (!r) r = detnni_adapt_range(net, data, data->count, err);
+    return r ? r : detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_adapt(detnn_net *net, const detnn_data *data, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_adapt(net, data, err));
+}
+
+/* ---- One step ---- */
+
+/* The rows of a part for a batch of this many samples, or 0 where they do not fit. */
+static size_t detnni_part_rows(const detnn_net *net, size_t batch, detnn_error *err)
+{
+    size_t part = net->desc.batch_max, parts;
+    if (batch <= part) return batch;
+    if (part < 64) {
+        (void)detnni_fail(err, DETNN_ERROR_SIZE, "a batch of %z does not fit batch_max %z: parts of a batch need room for 64 samples", batch, part);
+        return 0;
+    }
+    part = (size_t)64 << detnni_log2(part / 64);
+    parts = (batch - 1) / part + 1;
+    if (parts > net->desc.parts_max) {
+        (void)detnni_fail(err, DETNN_ERROR_SIZE, "a batch of %z with batch_max %z needs desc.parts_max %z, not %z", batch, net->desc.batch_max,
+                          parts, net->desc.parts_max);
+        return 0;
+    }
+    return part;
+}
+
+/* One whole step on the rows places [first, first + rows) of order. On an error the net is as before. */
+static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first, size_t rows,
+                                      float *loss, uint64_t *correct, detnn_error *err)
+{
+    detnni_score score;
+    float inv = 1.0f / (float)rows;
+    size_t part = detnni_part_rows(net, rows, err), done, m;
+    detnn_result r = part ? DETNN_OK : DETNN_ERROR_SIZE;
+    detnn_clear_gradients(net);
+    detnni_score_start(&score);
+    for (done = 0; !r && done < rows; done += m) {
+        detnni_rows batch;
+        const float *out;
+        m = detnni_min(part, rows - done);
+        r = detnni_gather(net, data, order, first + done, m, 1, &batch, err);
+        if (r) break;
+        net->forward_x = batch.x;
+        out = detnni_forward_rows(net, batch.x, m, done, 1);
+        detnni_losses(net, &batch, out, m, inv, &score, net->a);
+        detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0);
+        detnni_part_done(net, m);
+    }
+    if (!r) {
+        *loss = detnni_batch_sum_end(&score.loss) * inv;
+        *correct = score.correct;
+        if (score.bad) {
+            uint64_t place = first + score.bad - 1;
+            r = detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the loss of sample %l is infinite or NaN; the weights are those before this step",
+                            net->state->epoch, net->state->step, order ? detnni_order_at(order, place) : place);
+        } else if (!detnni_finite(*loss)) {
+            r = detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the sum of the losses overflows; the weights are those before this step",
+                            net->state->epoch, net->state->step);
+        }
+    }
+    if (!r) detnni_trace_items(net, rows, loss);
+    if (!r) r = detnni_apply(net, err);
+    if (r) detnn_clear_gradients(net);
+    return r;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_train_batch(detnn_net *net, const detnn_data *data, float *loss, detnn_error *err)
+{
+    uint64_t correct;
+    float l;
+    detnn_result r = detnni_check_training(net, err);
+    if (!r) r = detnni_check_data(net, data, 1, err);
+    if (r) return r;
+    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_train_batch: a step of forward and backward is under way");
+    if (!net->state->adapted)
+        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_adapt first");
+    r = detnni_train_rows(net, data, 0, 0, data->count, &l, &correct, err);
+    if (r) return r;
+    if (loss) *loss = l;
+    r = detnni_trace_check(net, err);
+    if (r) return r;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_train_batch(detnn_net *net, const detnn_data *data, float *loss, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_train_batch(net, data, loss, err));
+}
+
+/* ---- One's own loop ---- */
+
+DETNNI_NOINLINE static detnn_result detnni_forward(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err)
+{
+    const float *out;
+    detnn_result r = detnni_check_training(net, err);
+    if (r) return r;
+    if (!x) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_forward: x is null");
+    if (!count || count > net->desc.batch_max)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_forward: %z samples, batch_max is %z", count, net->desc.batch_max);
+    if (!net->state->adapted)
+        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_adapt first");
+    if (net->parts) {
+        size_t part = net->part_rows;
+        if (net->parts >= net->desc.parts_max)
+            return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: this step has %z parts already, desc.parts_max is %z", net->parts, net->desc.parts_max);
+        if (part % 64 || (part & (part - 1)) || net->rows_done != part * net->parts || count > part)
+            return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: a part of %z after %z samples in parts of %z: all but the last must have the same 64 * 2^k",
+                               count, net->rows_done, part);
+    }
+    net->forward_rows = 0;
+    DETNNI_COPY(net->batch_x, x, count * net->inputs * sizeof(float));
+    net->forward_x = net->batch_x;
+    out = detnni_forward_rows(net, net->batch_x, count, net->rows_done, 0);
+    if (y) DETNNI_COPY(y, out, count * net->outputs * sizeof(float));
+    net->forward_rows = count;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_forward(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_forward(net, x, count, y, err));
+}
+
+DETNNI_NOINLINE static detnn_result detnni_backward(detnn_net *net, const float *dy, float *dx, detnn_error *err)
+{
+    detnn_result r = detnni_check_training(net, err);
+    size_t rows;
+    if (r) return r;
+    if (!dy) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_backward: dy is null");
+    rows = net->forward_rows;
+    if (!rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_backward: there is no forward before it");
+    DETNNI_COPY(net->a, dy, rows * net->outputs * sizeof(float));
+    detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx);
+    net->forward_rows = 0;
+    detnni_part_done(net, rows);
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_backward(detnn_net *net, const float *dy, float *dx, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_backward(net, dy, dx, err));
+}
+
+DETNNI_NOINLINE static detnn_result detnni_step(detnn_net *net, detnn_error *err)
+{
+    detnn_result r = detnni_check_training(net, err);
+    if (r) return r;
+    if (!net->parts) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: there is no backward before it");
+    detnni_trace_items(net, net->rows_done, 0);
+    r = detnni_apply(net, err);
+    if (!r) r = detnni_trace_check(net, err);
+    return r ? r : detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_step(detnn_net *net, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_step(net, err));
+}
+
+/* ---- Fit ---- */
+
+static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, size_t *validation,
+                                     detnn_error *err)
+{
+    detnn_result r = detnni_check_training(net, err);
+    if (!r) r = detnni_check_data(net, data, 1, err);
+    if (r) return r;
+    if (!fit) return detnni_fail(err, DETNN_ERROR_NULL, "fit is null");
+    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_fit: a step of forward and backward is under way");
+    if (!fit->batch_size) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.batch_size is 0");
+    if (!(fit->validation_split >= 0.0f && fit->validation_split < 1.0f))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "fit.validation_split %g is not in [0, 1)", (double)fit->validation_split);
+    if (!(fit->min_delta >= 0.0f) || !detnni_finite(fit->min_delta))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "fit.min_delta %g is not 0 or more and finite", (double)fit->min_delta);
+    if (fit->validation && fit->validation_split > 0.0f)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "fit has both validation and validation_split: give one of them");
+    if (fit->restore_best && !net->best) return detnni_fail(err, DETNN_ERROR_STATE, "fit.restore_best needs a net made with desc.keep_best");
+    *validation = (size_t)((double)fit->validation_split * (double)data->count);
+    if (*validation >= data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.validation_split leaves no samples to train on");
+    if (fit->validation) {
+        detnn_error inner;
+        inner.text[0] = 0;
+        r = detnni_check_data(net, fit->validation, 1, &inner);
+        if (r) return detnni_fail(err, r, "validation: %s", inner.text);
+    }
+    if (!detnni_part_rows(net, detnni_min(fit->batch_size, data->count - *validation), err)) return DETNN_ERROR_SIZE;
+    if (net->state->samples && !fit->restart && net->state->samples != data->count - *validation)
+        return detnni_fail(err, DETNN_ERROR_STATE, "an epoch of %l samples is under way at sample %l, the data have %z: go on with the same data or set fit.restart",
+                           net->state->samples, net->state->position, data->count - *validation);
+    return DETNN_OK;
+}
+
+/* What the callbacks are told about the state of things. */
+static detnn_progress detnni_progress(const detnn_net *net, const detnn_fit_desc *fit, float loss, float accuracy)
+{
+    detnn_progress p;
+    detnn_optimizer o = net->desc.optimizer;
+    (void)fit;
+    DETNNI_ZERO(&p, sizeof p);
+    o.learning_rate = net->state->learning_rate;
+    p.epoch = net->state->epoch;
+    p.step = net->state->step;
+    p.position = (size_t)net->state->position;
+    p.samples = (size_t)net->state->samples;
+    p.loss = loss;
+    p.accuracy = accuracy;
+    p.learning_rate = (float)detnni_rate(&o, &net->desc.schedule, p.step ? p.step - 1 : 0);
+    return p;
+}
+
+/* The end of an epoch: its loss, validation, early stopping. *stop: by patience, or by the callback (2). */
+static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, size_t validation, int *stop,
+                                     detnn_error *err)
+{
+    detnni_state *s = net->state;
+    float loss = (float)(s->loss_sum / (double)s->samples), watched = loss;
+    detnn_progress p = detnni_progress(net, fit, loss, detnni_accuracy(net, s->correct, s->samples));
+    if (fit->validation || validation) {
+        const detnn_data *from = fit->validation ? fit->validation : data;
+        size_t count = fit->validation ? from->count : validation;
+        detnn_metrics m;
+        detnn_result r = detnni_evaluate_range(net, from, from->count - count, count, &m, err);
+        if (r) return r;
+        p.val_loss = watched = m.loss;
+        p.val_accuracy = m.accuracy;
+    }
+    p.improved = watched < s->best_loss - fit->min_delta;
+    if (p.improved) {
+        s->best_loss = watched;
+        s->best_epoch = s->epoch;
+        s->stale = 0;
+        if (net->best) {
+            DETNNI_COPY(net->best, net->own_weights, net->parameters * sizeof(float));
+            s->has_best = 1;
+        }
+    } else {
+        s->stale++;
+    }
+    s->epoch++;
+    s->position = 0;
+    s->loss_sum = 0.0;
+    s->correct = 0;
+    *stop = fit->patience && s->stale >= fit->patience;
+    if (fit->on_epoch && fit->on_epoch(fit->user, net, &p)) *stop = 2;
+    return DETNN_OK;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err)
+{
+    size_t validation = 0;
+    uint64_t done;
+    int stop = 0;
+    detnni_state *s;
+    detnn_result r = detnni_check_fit(net, data, fit, &validation, err);
+    if (r) return r;
+    s = net->state;
+    if (!s->adapted) {
+        r = detnni_adapt_range(net, data, data->count - validation, err);
+        if (r) return r;
+    }
+    if (!s->samples || fit->restart) { /* a new fit; otherwise the one that was stopped goes on */
+        s->samples = data->count - validation;
+        s->position = 0;
+        s->loss_sum = 0.0;
+        s->correct = 0;
+        s->best_loss = detnni_float(0x7f800000);
+        s->best_epoch = s->stale = 0;
+        s->has_best = 0;
+    }
+    for (done = 0; done < fit->epochs && !stop; done++) {
+        detnni_order order = detnni_order_of(net->desc.seed, s->epoch, s->samples);
+        while (s->position < s->samples) {
+            size_t rows = (size_t)(s->samples - s->position);
+            uint64_t correct = 0;
+            float loss = 0.0f;
+            if (rows > fit->batch_size) rows = fit->batch_size;
+            r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
+            if (r) return r;
+            s->position += rows;
+            s->loss_sum = s->loss_sum + (double)loss * (double)rows;
+            s->correct += correct;
+            r = detnni_trace_check(net, err);
+            if (r) return r;
+            if (fit->on_step) {
+                detnn_progress p = detnni_progress(net, fit, loss, detnni_accuracy(net, correct, rows));
+                if (fit->on_step(fit->user, net, &p)) return detnni_ok(err);
+            }
+        }
+        r = detnni_end_epoch(net, data, fit, validation, &stop, err);
+        if (r) return r;
+    }
+    if (stop == 2) return detnni_ok(err);
+    s->samples = 0;
+    if (fit->restore_best && s->has_best) {
+        DETNNI_COPY(net->own_weights, net->best, net->parameters * sizeof(float));
+        net->magnitude = 0x7f800000;
+    }
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_fit(net, data, fit, err));
+}
+
+/* ==== 19. Level 3: the building blocks ================================================================== */
+
+/* IEEE 754-2019 maximum. */
+static float detnni_maximum(float a, float b)
+{
+    if (a != a) return a;
+    if (b != b) return b;
+    if (a == b) return detnni_float(detnni_float_bits(a) & detnni_float_bits(b)); /* +0 beats -0 */
+    return a > b ? a : b;
+}
+
+DETNN_API float detnn_max(const float *x, size_t n)
+{
+    float m = detnni_float(0xff800000);
+    size_t i;
+    for (i = 0; i < n; i++) m = detnni_maximum(m, x[i]);
+    return m;
+}
+
+DETNN_API size_t detnn_argmax(const float *x, size_t n)
+{
+    size_t best = 0, i;
+    for (i = 0; i < n; i++) {
+        if (x[i] != x[i]) return i;
+        if (x[i] > x[best]) best = i;
+    }
+    return best;
+}
+
+DETNN_API float detnn_sum(const float *x, size_t n) { return detnni_kernels_of(DETNN_ISA_AUTO)->sum(x, n); }
+DETNN_API float detnn_dot(const float *x, const float *y, size_t n) { return detnni_kernels_of(DETNN_ISA_AUTO)->dot(x, y, n); }
+
+DETNN_API float detnn_batch_sum(const float *x, size_t n)
+{
+    detnni_batch_sum s;
+    size_t i;
+    detnni_batch_sum_start(&s);
+    for (i = 0; i < n; i++) detnni_batch_sum_add(&s, x[i]);
+    return detnni_batch_sum_end(&s);
+}
+
+DETNN_API void detnn_softmax(const float *x, size_t n, float *y)
+{
+    float max, sum;
+    detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, n, y, &max, &sum);
+}
+
+DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out, float *z)
+{
+    detnni_kernels_of(DETNN_ISA_AUTO)->forward(x, w, b, rows, in, out, z);
+}
+
+DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx)
+{
+    detnni_kernels_of(DETNN_ISA_AUTO)->input_gradient(dz, w, rows, in, out, dx);
+}
+
+DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out, float *dw, float *db, float *tmp)
+{
+    detnni_kernels_of(DETNN_ISA_AUTO)->weight_gradient(x, dz, rows, in, out, dw, db, tmp);
+}
+
+DETNN_API void detnn_activate(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
+{
+    detnni_kernels_of(DETNN_ISA_AUTO)->activate(activation, alpha, z, n, y);
+}
+
+/* ==== 20. Self-test ===================================================================================== */
+
+static detnn_result detnni_selftest_failed(detnn_error *err, const char *what, detnn_isa isa)
+{
+    return detnni_fail(err, DETNN_ERROR_SELFTEST, "%s: wrong bits (kernels: %s)", what, detnni_isa_names[isa]);
+}
+
+/* The rules of C1 on operands that the compiler cannot know. */
+static const char *detnni_selftest_arithmetic(void)
+{
+    volatile float one = 1.0f, tiny = detnni_float(0x33800000), small = detnni_float(0x0d800000), smaller = detnni_float(0x2b800000); /* 1, 2^-24, 2^-100, 2^-40 */
+    volatile float a = detnni_float(0x3f800001), b = detnni_float(0x3f7fffff), three = 3.0f, huge = detnni_float(0x7f7fffff);
+    volatile double c = 1.0 + 1.0 / 4503599627370496.0, d = 1.0 - 1.0 / 4503599627370496.0;
+    float product, sum;
+    double wide;
+    product = small * smaller;
+    if (detnni_float_bits(product) != 0x00000200) return "subnormal product (flush to zero?)";
+    sum = product + product;
+    if (detnni_float_bits(sum) != 0x00000400) return "subnormal sum (denormals are zero?)";
+    if (detnni_float_bits(one + tiny) != 0x3f800000 || detnni_float_bits(one + three * tiny) != 0x3f800002
+        || detnni_float_bits(-one - three * tiny) != 0xbf800002) return "rounding to nearest even";
+    sum = a * b - one;
+    if (detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
+    wide = c * d - (double)one;
+    if (detnni_double_bits(wide) != 0) return "a * b + c contracted in binary64";
+    sum = (one + huge) - huge;
+    if (detnni_float_bits(sum) != 0) return "sums re-associated";
+    if (detnni_float_bits(one / three) != 0x3eaaaaab || detnni_float_bits(detnni_sqrt(three)) != 0x3fddb3d7) return "division or square root";
+    sum = one - one;
+    if (detnni_float_bits(-(sum - sum) + (-sum)) != 0x80000000) return "signed zeros";
+    sum = huge * huge;
+    if (sum - sum == sum - sum) return "infinities and NaN";
+    return 0;
+}
+
+/* fma cases: a halfway case that two roundings get wrong, cancellation, subnormal results, overflow. */
+static const uint32_t detnni_selftest_fma[][4] = {
+    { 0x3f800001, 0x337ffffe, 0x3f800001, 0x3f800001 }, { 0x3f800001, 0x3f7fffff, 0xbf800000, 0x337ffffe },
+    { 0x4b800001, 0x3f800001, 0x33800000, 0x4b800002 }, { 0x00800001, 0x3f000001, 0x80000001, 0x00400000 },
+    { 0x7f7fffff, 0x40000000, 0xff7fffff, 0x7f7fffff }, { 0x1a800000, 0x1a800000, 0x00000001, 0x00000003 },
+    { 0x3f800000, 0x80000000, 0x00000000, 0x00000000 }, { 0x0d800000, 0x8d800000, 0x80000000, 0x80000000 }
+};
+
+/* Exact functions: hard cases. */
+static const struct { unsigned char function; uint32_t x, y; } detnni_selftest_exact[] = {
+    { DETNNI_EXACT_exp, 0xc16912cd, 0x34fd331b }, { DETNNI_EXACT_exp, 0xbbf0edf1, 0x3f7e1fe9 },
+    { DETNNI_EXACT_exp, 0x377eff81, 0x3f800080 }, { DETNNI_EXACT_log, 0x0dc8bba4, 0xc289bac4 },
+    { DETNNI_EXACT_log, 0x4665a9a6, 0x41198725 }, { DETNNI_EXACT_log, 0x79e7ec37, 0x42a1ffb7 },
+    { DETNNI_EXACT_expm1, 0x33b504f3, 0x33b504f3 }, { DETNNI_EXACT_expm1, 0x3a254e7a, 0x3a255bd3 },
+    { DETNNI_EXACT_expm1, 0xbb7b3b6c, 0xbb7ac04e }, { DETNNI_EXACT_log1p, 0x35400003, 0x353fffff },
+    { DETNNI_EXACT_log1p, 0x5ee8984e, 0x422e4a21 }, { DETNNI_EXACT_log1p, 0xbb0ec8c4, 0xbb0ef0a5 },
+    { DETNNI_EXACT_tanh, 0x3ac37de2, 0x3ac37dd9 }, { DETNNI_EXACT_tanh, 0xbac37de2, 0xbac37dd9 },
+    { DETNNI_EXACT_tanh, 0x3eee0566, 0x3ede3cbe }, { DETNNI_EXACT_sigmoid, 0x3a689801, 0x3f000e89 },
+    { DETNNI_EXACT_sigmoid, 0xba928601, 0x3effdb5f }, { DETNNI_EXACT_sigmoid, 0xbf1964d0, 0x3eb584b1 },
+    { DETNNI_EXACT_softplus, 0x398b9622, 0x3f317ad1 }, { DETNNI_EXACT_softplus, 0x3ad68ba7, 0x3f31a7c1 },
+    { DETNNI_EXACT_softplus, 0xb36fa39f, 0x3f317218 }, { DETNNI_EXACT_erf, 0x358e9d2d, 0x35a0ec32 },
+    { DETNNI_EXACT_erf, 0xb58e9d2d, 0xb5a0ec32 }, { DETNNI_EXACT_erf, 0xb9c0057d, 0xb9d8ac49 },
+    { DETNNI_EXACT_gelu, 0x334aa765, 0x32caa765 }, { DETNNI_EXACT_gelu, 0xb34aa765, 0xb2caa765 },
+    { DETNNI_EXACT_gelu, 0xc13ced3a, 0x8c882138 }, { DETNNI_EXACT_silu, 0x34000000, 0x33800000 },
+    { DETNNI_EXACT_silu, 0xb3800000, 0xb3000000 }, { DETNNI_EXACT_silu, 0xb8126c8e, 0xb7926be7 },
+    { DETNNI_EXACT_gelu_grad, 0x33206c99, 0x3f000001 }, { DETNNI_EXACT_gelu_grad, 0x40411b04, 0x3f817633 },
+    { DETNNI_EXACT_gelu_grad, 0xb8d0df65, 0x3efff595 }, { DETNNI_EXACT_silu_grad, 0x3a389c01, 0x3f001713 },
+    { DETNNI_EXACT_silu_grad, 0xbe2b19ce, 0x3ed56c4a }, { DETNNI_EXACT_silu_grad, 0xc2697de5, 0x9845ce52 },
+    { DETNNI_EXACT_sin2pi, 0x34654db5, 0x35b41836 }, { DETNNI_EXACT_sin2pi, 0xb4654db5, 0xb5b41836 },
+    { DETNNI_EXACT_sin2pi, 0xbee05015, 0xbec21dd8 }, { DETNNI_EXACT_cos2pi, 0x388d23e4, 0x3f7fffff },
+    { DETNNI_EXACT_cos2pi, 0xb88d23e4, 0x3f7fffff }, { DETNNI_EXACT_cos2pi, 0xbe9fafeb, 0xbec21dd8 }
+};
+
+static int detnni_same_bits(const float *a, const float *b, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++)
+        if (detnni_float_bits(a[i]) != detnni_float_bits(b[i]) && (a[i] == a[i] || b[i] == b[i])) return 0;
+    return 1;
+}
+
+/* Every kernel of a set against plain C on odd sizes and special values. */
+static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni_kernels *plain)
+{
+    enum { ROWS = 67, IN = 5, OUT = 7, N = ROWS * OUT };
+    static const uint32_t special[] = { 0x80000000, 0x00000001, 0x7f800000, 0x7fc00000, 0xff800000, 0x007fffff, 0x7f7fffff };
+    float x[N], w[N], a[N], b[N], ta[OUT], tb[OUT], ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
+    size_t i, f;
+    int round;
+    for (round = 0; round < 2; round++) {
+        detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
+        detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);
+        for (i = 0; round && i < sizeof special / sizeof *special; i++) x[31 * i] = w[29 * i + 3] = detnni_float(special[i]);
+        plain->forward(x, w, w, ROWS, IN, OUT, a);
+        k->forward(x, w, w, ROWS, IN, OUT, b);
+        if (!detnni_same_bits(a, b, N)) return "dense forward";
+        plain->input_gradient(x, w, ROWS, IN, OUT, a);
+        k->input_gradient(x, w, ROWS, IN, OUT, b);
+        if (!detnni_same_bits(a, b, ROWS * IN)) return "dense input gradient";
+        plain->weight_gradient(x, w, ROWS, IN, OUT, a, a + IN * OUT, ta);
+        k->weight_gradient(x, w, ROWS, IN, OUT, b, b + IN * OUT, tb);
+        if (!detnni_same_bits(a, b, IN * OUT + OUT)) return "dense weight gradient";
+        a[0] = plain->sum(x, N); a[1] = plain->dot(x, w, N);
+        b[0] = k->sum(x, N); b[1] = k->dot(x, w, N);
+        if (!detnni_same_bits(a, b, 2)) return "sums";
+        plain->softmax(x, N, a, &ma, &sa);
+        k->softmax(x, N, b, &mb, &sb);
+        if (!detnni_same_bits(a, b, N)) return "softmax";
+        for (f = DETNN_LINEAR; f < DETNN_SOFTMAX; f++) {
+            plain->activate((detnn_activation)f, 0.25f, x, N, a);
+            k->activate((detnn_activation)f, 0.25f, x, N, b);
+            if (!detnni_same_bits(a, b, N)) return detnni_activation_names[f];
+        }
+        for (f = 0; f < DETNNI_EXACT_COUNT; f++) {
+            plain->exact[f](x, N, a);
+            k->exact[f](x, N, b);
+            if (!detnni_same_bits(a, b, N)) return "an exact function";
+        }
+        plain->dropout(0.3f, 1, 2, 3, 5, x, N, a);
+        k->dropout(0.3f, 1, 2, 3, 5, x, N, b);
+        if (!detnni_same_bits(a, b, N)) return "dropout";
+    }
+    return 0;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_selftest(detnn_error *err)
+{
+    static const uint32_t zero[4] = { 0, 0, 0, 0 };
+    const detnni_kernels *plain = detnni_kernels_of(DETNN_ISA_PLAIN);
+    const char *what = detnni_selftest_arithmetic();
+    uint32_t word[4];
+    char digest[DETNN_DIGEST_TEXT];
+    unsigned char sha[32];
+    detnni_sha s;
+    size_t i;
+    int isa;
+    if (what) return detnni_selftest_failed(err, what, DETNN_ISA_PLAIN);
+    detnn_philox(0, zero, word);
+    if (word[0] != 0x6627e8d5 || word[1] != 0xe169c58d || word[2] != 0xbc57ac4c || word[3] != 0x9b00dbd8)
+        return detnni_selftest_failed(err, "Philox", DETNN_ISA_PLAIN);
+    detnni_sha_start(&s);
+    detnni_sha_add(&s, "abc", 3);
+    detnni_sha_end(&s, sha);
+    detnni_hex(sha, digest);
+    for (i = 0; i < 64; i++)
+        if (digest[i] != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"[i])
+            return detnni_selftest_failed(err, "SHA-256", DETNN_ISA_PLAIN);
+    for (isa = DETNN_ISA_PLAIN; isa < (int)DETNN_ISA_COUNT; isa++) {
+        const detnni_kernels *k = detnni_kernels_of((detnn_isa)isa);
+        float x, w, b, y;
+        if (!k) continue;
+        for (i = 0; i < sizeof detnni_selftest_fma / sizeof *detnni_selftest_fma; i++) {
+            x = detnni_float(detnni_selftest_fma[i][0]);
+            w = detnni_float(detnni_selftest_fma[i][1]);
+            b = detnni_float(detnni_selftest_fma[i][2]);
+            k->forward(&x, &w, &b, 1, 1, 1, &y);
+            if (detnni_float_bits(y) != detnni_selftest_fma[i][3]) return detnni_selftest_failed(err, "fma", (detnn_isa)isa);
+        }
+        for (i = 0; i < sizeof detnni_selftest_exact / sizeof *detnni_selftest_exact; i++) {
+            x = detnni_float(detnni_selftest_exact[i].x);
+            k->exact[detnni_selftest_exact[i].function](&x, 1, &y);
+            if (detnni_float_bits(y) != detnni_selftest_exact[i].y) return detnni_selftest_failed(err, "an exact function", (detnn_isa)isa);
+        }
+        what = detnni_selftest_kernels(k, plain);
+        if (what) return detnni_selftest_failed(err, what, (detnn_isa)isa);
+    }
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_selftest(detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_selftest(err));
+}
+
+
+
+/* ==== End: nothing private stays defined ================================================================ */
+
+#undef DETNNI_COLUMN_LEVELS
+#undef DETNNI_COPY
+#undef DETNNI_EXACT_NUMBER
+#undef DETNNI_EXACT_PUBLIC
+#undef DETNNI_EXACT_TABLES
+#undef DETNNI_FMA_PLAIN
+#undef DETNNI_FPSCR_MODE
+#undef DETNNI_FUNCTIONS
+#undef DETNNI_G
+#undef DETNNI_GNU
+#undef DETNNI_GUARDED
+#undef DETNNI_HARDWARE_FMA
+#undef DETNNI_HAS
+#undef DETNNI_LOOK_UP
+#undef DETNNI_MAGIC_NET
+#undef DETNNI_NOINLINE
+#undef DETNNI_RESTRICT
+#undef DETNNI_TEXT
+#undef DETNNI_UNUSED
+#undef DETNNI_X86
+#undef DETNNI_ZERO
+#if defined(__clang__)
+#pragma float_control(pop)
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#pragma GCC diagnostic pop
+#endif
+#define DETNNI_DONE
+
+#endif /* !DETNNI_ISA */
+#endif /* DETNN_IMPLEMENTATION */
