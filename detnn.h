@@ -4115,6 +4115,12 @@ static void detnni_score_start(detnni_score *s)
     detnni_batch_sum_start(&s->error);
 }
 
+/* Target j of a sample: given, or of its label: the label itself where there is one output, else one-hot. */
+static float detnni_target(const float *target, uint32_t label, size_t n, size_t j)
+{
+    return target ? target[j] : n == 1 ? (float)label : j == label ? 1.0f : 0.0f;
+}
+
 /* Cross-entropy of one row (C9) from logits z; d gets the gradient times c where it is not null. row: [3][n]. */
 static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n, const float *target, uint32_t label, float c,
                                   float *row, float *d)
@@ -4147,27 +4153,27 @@ static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, c
         net->k->exact[DETNNI_EXACT_softplus](v, n, v);
         net->k->exact[DETNNI_EXACT_softplus](y, n, e);
         for (j = 0; j < n; j++) {
-            float t = target ? target[j] : (float)label;
+            float t = detnni_target(target, label, n, j);
             v[j] = DETNNI_FMA_PLAIN(t, v[j], (1.0f - t) * e[j]);
             if (d) d[j] = (detnn_sigmoid(y[j]) - t) * q;
         }
         return net->k->sum(v, n) / (float)n;
     case DETNN_MEAN_SQUARED_ERROR:
         for (j = 0; j < n; j++) {
-            v[j] = y[j] - target[j];
+            v[j] = y[j] - detnni_target(target, label, n, j);
             if (d) d[j] = (v[j] + v[j]) * q;
         }
         return net->k->dot(v, v, n) / (float)n;
     case DETNN_MEAN_ABSOLUTE_ERROR:
         for (j = 0; j < n; j++) {
-            float r = y[j] - target[j];
+            float r = y[j] - detnni_target(target, label, n, j);
             v[j] = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             if (d) d[j] = r > 0.0f ? q : r < 0.0f ? -q : 0.0f;
         }
         return net->k->sum(v, n) / (float)n;
     case DETNN_HUBER:
         for (j = 0; j < n; j++) {
-            float r = y[j] - target[j], a = detnni_float(detnni_float_bits(r) & 0x7fffffff);
+            float r = y[j] - detnni_target(target, label, n, j), a = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             v[j] = a <= delta ? (0.5f * r) * r : delta * (a - 0.5f * delta);
             if (d) d[j] = a <= delta ? r * q : r > 0.0f ? delta * q : -(delta * q);
         }
@@ -4192,7 +4198,7 @@ static void detnni_losses(const detnn_net *net, const detnni_rows *data, const f
         } else {
             loss = detnni_other_loss(net, z, n, target, label, c / (float)n, net->row, d ? d + m * n : 0);
             if (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY)
-                for (j = 0; j < n; j++) score->correct += (z[j] > 0.0f) == (target ? target[j] > 0.5f : label == 1);
+                for (j = 0; j < n; j++) score->correct += (z[j] > 0.0f) == (detnni_target(target, label, n, j) > 0.5f);
         }
         if (data->weights) loss = weight * loss;
         score->rows++;
@@ -4207,7 +4213,7 @@ static void detnni_errors(const detnn_net *net, const detnni_rows *data, const f
     size_t n = net->outputs, m, j;
     for (m = 0; m < rows; m++) {
         for (j = 0; j < n; j++) {
-            float t = data->targets ? data->targets[m * n + j] : n == 1 ? (float)data->labels[m] : j == data->labels[m] ? 1.0f : 0.0f;
+            float t = detnni_target(data->targets ? data->targets + m * n : 0, data->labels ? data->labels[m] : 0, n, j);
             net->row[j] = detnni_float(detnni_float_bits(y[m * n + j] - t) & 0x7fffffff);
         }
         detnni_batch_sum_add(&score->error, net->k->sum(net->row, n) / (float)n);
@@ -4531,9 +4537,11 @@ static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, c
                 return detnni_bad_value(err, "target", sample, j, target[j], "in [0, 1] (binary_cross_entropy)");
         }
     if (label) {
-        size_t classes = net->desc.loss == DETNN_CROSS_ENTROPY ? net->outputs : 2;
+        int regression = net->outputs == 1 && net->desc.loss > DETNN_BINARY_CROSS_ENTROPY; /* the label is a number */
+        size_t classes = net->outputs > 1 || net->desc.loss == DETNN_CROSS_ENTROPY ? net->outputs : 2;
+        if (regression) classes = UINT32_MAX;
         if (*label >= classes)
-            return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: label %z is not below the %z classes", sample, (size_t)*label, classes);
+            return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: label %z is not below %z, the number of classes", sample, (size_t)*label, classes);
     }
     if (weight && !(*weight >= 0.0f && detnni_finite(*weight)))
         return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: weight %g is not 0 or more and finite", sample, (double)*weight);
@@ -4543,13 +4551,11 @@ static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, c
 /* Checks what data offers, and every sample of arrays. targets = 0: inputs are enough. */
 static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *data, int targets, detnn_error *err)
 {
-    int has_labels, overflow = 0, labels_fit = net->desc.loss == DETNN_CROSS_ENTROPY
-        || (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY && net->outputs == 1);
+    int overflow = 0;
     size_t i;
     if (!data) return detnni_fail(err, DETNN_ERROR_NULL, "data is null");
     if (!data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count is 0");
     if (data->get) {
-        has_labels = data->get_labels;
         if (!net->batch_x) return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
         if (data->x || data->labels || data->targets || data->weights)
             return detnni_fail(err, DETNN_ERROR_VALUE, "data has both arrays and get: give one of them");
@@ -4557,13 +4563,9 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
         if (!data->x) return detnni_fail(err, DETNN_ERROR_NULL, "data.x is null, and there is no data.get");
         if (targets && !data->labels && !data->targets) return detnni_fail(err, DETNN_ERROR_NULL, "data has neither labels nor targets");
         if (data->labels && data->targets) return detnni_fail(err, DETNN_ERROR_VALUE, "data has both labels and targets: give one of them");
-        has_labels = data->labels != 0;
         (void)detnni_product(detnni_product(data->count, sizeof(float), &overflow), net->width, &overflow);
         if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count %z times %z values do not fit an address", data->count, net->width);
     }
-    if (targets && has_labels && !labels_fit)
-        return detnni_fail(err, DETNN_ERROR_SHAPE, "labels do not go with %s and %z outputs: give targets", detnni_loss_names[net->desc.loss],
-                           net->outputs);
     for (i = 0; !data->get && i < data->count; i++) {
         detnn_result r = detnni_check_sample(net, i, data->x + i * net->inputs,
                                              targets && data->targets ? data->targets + i * net->outputs : 0,
@@ -4968,6 +4970,7 @@ static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *dat
     if (!r) r = detnni_check_data(net, data, 1, err);
     if (r) return r;
     if (!fit) return detnni_fail(err, DETNN_ERROR_NULL, "fit is null");
+    if (!fit->epochs) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.epochs is 0");
     if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_fit: a step of forward and backward is under way");
     if (!fit->batch_size) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.batch_size is 0");
     if (!(fit->validation_split >= 0.0f && fit->validation_split < 1.0f))
@@ -4993,11 +4996,10 @@ static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *dat
 }
 
 /* What the callbacks are told about the state of things. */
-static detnn_progress detnni_progress(const detnn_net *net, const detnn_fit_desc *fit, float loss, float accuracy)
+static detnn_progress detnni_progress(const detnn_net *net, float loss, float accuracy)
 {
     detnn_progress p;
     detnn_optimizer o = net->desc.optimizer;
-    (void)fit;
     DETNNI_ZERO(&p, sizeof p);
     o.learning_rate = net->state->learning_rate;
     p.epoch = net->state->epoch;
@@ -5016,7 +5018,7 @@ static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, con
 {
     detnni_state *s = net->state;
     float loss = (float)(s->loss_sum / (double)s->samples), watched = loss;
-    detnn_progress p = detnni_progress(net, fit, loss, detnni_accuracy(net, s->correct, s->samples));
+    detnn_progress p = detnni_progress(net, loss, detnni_accuracy(net, s->correct, s->samples));
     if (fit->validation || validation) {
         const detnn_data *from = fit->validation ? fit->validation : data;
         size_t count = fit->validation ? from->count : validation;
@@ -5084,7 +5086,7 @@ DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data 
             r = detnni_trace_check(net, err);
             if (r) return r;
             if (fit->on_step) {
-                detnn_progress p = detnni_progress(net, fit, loss, detnni_accuracy(net, correct, rows));
+                detnn_progress p = detnni_progress(net, loss, detnni_accuracy(net, correct, rows));
                 if (fit->on_step(fit->user, net, &p)) return detnni_ok(err);
             }
         }

@@ -17,8 +17,8 @@ import sys
 from functools import lru_cache
 
 sys.dont_write_bytecode = True
-from exact import (ELEMENTARY, F32, F64, HALF, INF, NAN, ONE, SIGN, add, div, elementary, exp, fma, less, log, magnitude,
-                   maximum, mul, narrow, neg, real, sigmoid, softplus, sqrt, sub, wide)
+from exact import (ELEMENTARY, F32, F64, HALF, INF, NAN, ONE, SIGN, add, div, elementary, exp, fma, less, log,
+                   magnitude, maximum, mul, narrow, neg, real, sigmoid, softplus, sqrt, sub, wide)
 
 # ---- C3, C4. Sums ------------------------------------------------------------------------------------
 
@@ -169,8 +169,10 @@ def initialize(kind, a, b, seed, layer, purpose, fan_in, fan_out):
         return orthogonal(a, stream, fan_in, fan_out)
     if kind not in ("uniform", "normal"):
         scheme, kind = kind.split("_")
-        top, fans = {"glorot": ((6, 2), fan_in + fan_out), "he": ((6, 2), fan_in), "lecun": ((3, 1), fan_in)}[scheme]
-        top = top[0] if kind == "uniform" else top[1]
+        fans = fan_in + fan_out if scheme == "glorot" else fan_in
+        top = 3 if scheme == "lecun" else 6
+        if kind == "normal":
+            top //= 3
         b = narrow(F64.sqrt(F64.div(F64.whole(top), F64.whole(fans))))
         a = neg(b) if kind == "uniform" else 0
     if kind == "uniform":
@@ -771,8 +773,8 @@ def print_functions():
     for kind in ("uniform normal truncated_normal glorot_uniform glorot_normal he_uniform he_normal lecun_uniform "
                  "lecun_normal orthogonal").split():
         for shape in (7, 5), (4, 9):
-            w = initialize(kind, ONE, 0x3F400000, 42, 2, KERNEL, *shape)
-            print("initialize %s(1, 0.75) seed 42 layer 2 %dx%d:" % ((kind,) + shape), tensor_digest(w))
+            w = initialize(kind, HALF, 0x3F400000, 42, 2, KERNEL, *shape)
+            print("initialize %s(0.5, 0.75) seed 42 layer 2 %dx%d:" % ((kind,) + shape), tensor_digest(w))
 
 
 def main(arguments):
