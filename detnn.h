@@ -12,7 +12,7 @@
  *
  * CONTENTS
  *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits
- *     Contract      C1 arithmetic ... C11 a worked trace: all that a program in another language
+ *     Contract      C1 arithmetic ... C12 a worked trace: all that a program in another language
  *                   needs to reproduce every bit
  *     1. Configuration
  *     2. Public: errors, kinds, layers, losses, optimizers, descriptions
@@ -111,8 +111,9 @@
  * places where the wider format is used, each operation rounded once to it; float(v) rounds to binary32
  * once. |x| clears the sign, -x flips it. Which element is NaN is part of the contract, its sign and
  * payload are not: digests and traces take every NaN as 0x7fc00000. max is IEEE 754-2019 maximum: any
- * NaN gives NaN, and -0 < +0. argmax is the lowest index of a NaN, else the lowest among equals.
- * Constants are given as bits (0x3f800000 is 1).
+ * NaN gives NaN, and -0 < +0. argmax is the lowest index of a NaN, else the lowest among equals. A
+ * comparison with a NaN is false. Constants are given as bits (0x3f800000 is 1). Numbers of a description
+ * are binary32; where binary64 uses them they are widened, counters are converted, both exactly.
  *
  * C2. Dense. x [batch][in], w [in][out], b [out], all row-major.
  *     forward         z[m][n]:  acc = b[n] (no bias: +0);  for k = 0 .. in-1:  acc = fma(x[m][k], w[k][n], acc)
@@ -134,8 +135,16 @@
  * C5. Elementary functions. exp, log, expm1, log1p, tanh, sigmoid(x) = 1 / (1 + e^-x), softplus(x) =
  * log(1 + e^x), gelu(x) = x * Phi(x) (Phi the normal distribution function), silu(x) = x * sigmoid(x),
  * their derivatives gelu' and silu', erf, sin(2 pi u) and cos(2 pi u) are correctly rounded: the
- * binary32 nearest to the exact value, ties to even, subnormal results kept, overflow to infinity. Their
- * values at zeros and infinities stand at their declarations (section 5).
+ * binary32 nearest to the exact value, ties to even, subnormal results kept, overflow to infinity. NaN gives
+ * NaN. At zeros and infinities (an underflow has the sign of the exact value):
+ *              +0       -0       +inf   -inf                      +0    -0    +inf   -inf
+ *     exp      1        1        +inf   +0         gelu, silu     +0    -0    +inf   -0
+ *     expm1    +0       -0       +inf   -1         gelu', silu'   0.5   0.5   1      -0
+ *     log      -inf     -inf     +inf   NaN        tanh, erf      +0    -0    1      -1
+ *     log1p    +0       -0       +inf   NaN        sin(2 pi u)    +0    +0    NaN    NaN
+ *     sigmoid  0.5      0.5      1      +0         cos(2 pi u)    1     1     NaN    NaN
+ *     softplus log 2    log 2    +inf   +0
+ * log(1) = +0; log of x < 0 and log1p of x < -1 are NaN, log1p(-1) is -inf. Exact zeros of sin and cos are +0.
  *
  * C6. Random numbers. Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers, SC 2011) maps
  * a key of two and a counter of four 32-bit words to four words. Ten times: with p0 = 0xD2511F53 * c0
@@ -151,17 +160,17 @@
  *     purpose 5  for the user           detnn_random_words: step, layer and e are the user's
  * Uniform: u(w) = (w >> 8) * 2^-24, in [0, 1). Normal: elements 2i and 2i+1 take the words a, b of 2i
  * and 2i+1:  u1 = ((a >> 8) + 1) * 2^-24,  u2 = (b >> 8) * 2^-24,  r = sqrt(-2 * log(u1)),
- * z[2i] = r * cos(2 pi u2),  z[2i+1] = r * sin(2 pi u2)  (C5's cos and sin). Below a bound n < 2^32,
+ * z[2i] = r * cos(2 pi u2),  z[2i+1] = r * sin(2 pi u2)  (u1 = 1: r = -0). Below a bound n < 2^32,
  * without bias (Lemire 2019): p = w * n in 64 bits; while low(p) < (2^32 - n) mod n, take the next word
  * and multiply again; the result is high(p). Words are taken one after another, e = 0, 1, 2, ...
  *
- * The order of an epoch of n samples: element i is at place perm(i).
+ * The order of an epoch of n samples: place i of the epoch visits sample perm(i).
  * n <= 64: a = 0 .. n-1; for i = n-1 down to 1: swap a[i] with a[j], j below i + 1; perm(i) = a[i].
  * n > 64: B = bits of n - 1, low = B div 2, high = B - low. v = i; repeat { L = v >> low,
  * R = v mod 2^low; for r = 0 .. 11: if r is even L ^= mix(R, K[r]) mod 2^high, else
  * R ^= mix(L, K[r]) mod 2^low; v = L << low | R } until v < n; perm(i) = v. K[r] is word r of the stream.
- * mix(x, k), modulo 2^32: h = (low x) ^ k ^ (high x) * 0x9E3779B1;  h ^= h >> 16;  h *= 0x7FEB352D;
- * h ^= h >> 15;  h *= 0x846CA68B;  h ^= h >> 16  (low x, high x: the halves of 64 bits).
+ * mix(x, k), modulo 2^32: h = x ^ k;  h ^= h >> 16;  h *= 0x7FEB352D;  h ^= h >> 15;  h *= 0x846CA68B;
+ * h ^= h >> 16 (Wellons' lowbias32).
  * A batch takes the next batch_size places; the last of an epoch may be shorter. Without shuffling
  * perm(i) = i. validation_split s keeps the last floor(s * n) (binary64 product) samples out of it.
  *
@@ -169,7 +178,8 @@
  *     zeros, constant(a)   +0, a
  *     uniform(a, b)        fma(b - a, u(w), a)
  *     normal(a, b)         fma(b, z, a)                                    (mean a, deviation b)
- *     truncated normal     as normal, z from attempt 0, 1, ... (step of the counter), the first |z| <= 2
+ *     truncated normal     as normal, z from attempt 0, 1, ... (step of the counter, for both
+ *                          words of the pair), the first |z| <= 2
  *     glorot uniform, normal   uniform(-l, l), l = float(sqrt(6 / (in + out)));  normal(0, float(sqrt(2 / (in + out))))
  *     he uniform, normal       uniform(-l, l), l = float(sqrt(6 / in));          normal(0, float(sqrt(2 / in)))
  *     lecun uniform, normal    uniform(-l, l), l = float(sqrt(3 / in));          normal(0, float(sqrt(1 / in)))
@@ -179,7 +189,7 @@
  *                          e = j * n + i. For j = 0 .. m-1, twice: for i = 0 .. j-1: c = dot(q_i, v_j) (C4),
  *                          v_j = fma(-c, q_i, v_j). Then s = sqrt(dot(v_j, v_j)), q_j = v_j / s (where s
  *                          is not > 0: +0, but 1 in element j). w = a * q: q_j is column j where
- *                          in >= out, else row j.
+ *                          in >= out, else row j. (A bias is a tensor with in = 1 here.)
  *
  * C8. Layers. Forward, and the gradient dx from dy (y the layer's output, z its input):
  *     linear        z                                          dy
@@ -198,14 +208,16 @@
  *                   keep ? x * s : +0                          keep ? dy * s : +0
  *     standardize   (x - mean) / deviation                     dy / deviation
  * A frozen layer passes gradients on and keeps its weights. Standardize takes, for every feature, mean =
- * S / float(N) with S the sum over all N training samples (C3), then V, the sum (C3) of d * d with
+ * S / float(N) with S the sum over all N training samples in the order of the data (C3), then V, the sum (C3) of d * d with
  * d = x - mean (a leaf: acc = fma(d, d, acc)), deviation = sqrt(V / float(N)), or 1 where that is 0.
+ * Before that they are +0 and 1, and the net neither predicts nor trains.
  *
  * C9. Losses. n = samples in the whole step, inv = 1 / float(n); c = weight * inv (inv where there are no
  * weights). The step's loss is (sum over samples (C3) of weight * loss, or of loss) * inv. q = c /
- * float(outputs). In evaluate and validation n counts all samples. y is the output, t the target:
- *     cross-entropy    with m, e, s, p of softmax: d_j = log(s) - (z_j - m). Class label k means t_j = 1 at
- *                      k, 0 elsewhere. Smoothing eps: t_j = fma(1 - eps, t_j, eps / float(classes)).
+ * float(outputs). In evaluate and validation n counts all samples. y is the output, t the target
+ * (of a label: the label itself where there is one output, else 1 at the label and 0 elsewhere):
+ *     cross-entropy    with m, e, s, p of softmax: d_j = log(s) - (z_j - m). Smoothing eps > 0, for
+ *                      labels and targets alike: t_j = fma(1 - eps, t_j, eps / float(classes)).
  *                      loss = dot(t, d) (C4), where an element with t_j = 0 adds nothing; for a label
  *                      without smoothing that is d_k. Gradient for z: (p_j - t_j) * c
  *     binary cross-    v_j = fma(t_j, softplus(-z_j), (1 - t_j) * softplus(z_j));
@@ -214,13 +226,14 @@
  *     mean absolute    loss = sum |d| (C4) / float(outputs);  dy = d > 0 ? q : d < 0 ? -q : +0
  *     Huber, delta     a = |d|;  v = a <= delta ? (0.5 * d) * d : delta * (a - 0.5 * delta);
  *                      loss = sum v (C4) / float(outputs);  dy = a <= delta ? d * q : d > 0 ? delta * q : -(delta * q)
- * Cross-entropy takes z from a final softmax, binary cross-entropy from a final sigmoid (the gradient
- * then goes to z at once), or both from a final linear layer, whose outputs are the logits.
+ * Cross-entropy takes z from a final softmax, binary cross-entropy from a final sigmoid, of a dense or an
+ * activation layer (the gradient then goes to z at once), or both from a final linear layer, whose outputs
+ * are the logits.
  * Accuracy: cross-entropy: samples with argmax z = label (or argmax t), over n. Binary: pairs with
  * (z > 0) = (t > 0.5), over n * outputs; float(binary64 quotient). Other losses: 0. The mean
- * absolute error is mean absolute's loss on y and t (for a label t is one-hot, or the label itself
- * where there is one output), unweighted. The loss of an epoch
- * is float(A / R): over its steps in order, in binary64, A = A + loss * rows, R = R + rows.
+ * absolute error is mean absolute's loss on y and t, unweighted. The loss of an epoch is float(A / R): over
+ * its steps in order, in binary64, A = A + loss * rows, R = R + rows. An epoch is better where its loss
+ * (of validation where there is one) < best loss - min_delta; the best loss starts as +inf with each fit.
  *
  * C10. Optimizers. A step works on the tensors of layers that are not frozen: g the gradient, w the
  * weights, v and m moments that start as +0. First clip_value c > 0: g = g < -c ? -c : g > c ? c : g.
@@ -243,28 +256,46 @@
  *     step          L * pow(gamma, t div period)
  *     exponential   L * pow(gamma, t)
  *     cosine        final + (L - final) * (0.5 * (1 + cos(2 pi k 2^-24))), k = floor(t * 2^23 / period)
- *                   exact in integers, 2^23 where t >= period
+ *                   exact in integers, 2^23 where t >= period; C5's binary32 cosine, widened
  * Defaults: SGD momentum 0, no Nesterov. Adam, AdamW beta1 0x3f666666 (0.9), beta2 0x3f7fbe77 (0.999),
  * epsilon 0x322bcc77 (1e-8), AdamW's weight_decay as given. RMSprop rho 0x3f666666 (0.9),
  * epsilon 0x33d6bf95 (1e-7). Leaky ReLU's alpha 0x3c23d70a (0.01), ELU's 1; Huber's delta 1. Kernels
  * start by Glorot uniform, biases by zeros. Clipping, decay, smoothing and schedules are off.
  *
- * C11. Digests: SHA-256 (FIPS 180-4), written as 64 lower-case hexadecimal digits. A tensor's is that of the joined
- * digests (32 bytes each) of its pieces of 65536 bytes (the last may be shorter), elements in row-major
- * order, 4 bytes each, little-endian, NaN as 0x7fc00000; without elements, of nothing. A net's is that
- * of lines "layer name shape digest\n", layer and name as in
- *     0 mean 4, 0 deviation 4, 1 kernel 4x32, 1 bias 32, ...
- * in decimal, layers in order, kernel (or mean) before bias (or deviation). The digest of the training
- * state adds, after those lines, the same for the optimizer's moments in the same order, first all
- * "kernel.moment1" and "bias.moment1", then all of "moment2" (SGD with momentum: its v is moment1. Adam: m
- * is moment1, v moment2. RMSprop: v is moment1, with momentum m is moment2; frozen layers have moments
- * too), then, of early stopping with kept weights, where there are some, "kernel.best", "bias.best"
- * (and "mean.best", "deviation.best"), then the lines
+ * C11. Digests: SHA-256 (FIPS 180-4), written as 64 lower-case hexadecimal digits. A tensor's is that of
+ * the joined digests (32 bytes each) of its pieces of 65536 bytes (the last may be shorter), elements in
+ * row-major order, 4 bytes each, little-endian, NaN as 0x7fc00000; without elements, of nothing. (So a
+ * small tensor is hashed twice.) A net's is that of lines "layer name shape digest\n", layers in order,
+ * kernel or mean before bias or deviation, numbers in decimal, as in
+ *     0 mean 4 <64 digits>
+ *     0 deviation 4 <64 digits>
+ *     1 kernel 4x32 <64 digits>
+ *     1 bias 32 <64 digits>
+ * The digest of the training state is of those lines and, after them, the same for the optimizer's moments
+ * of all dense layers, frozen ones too: first all "kernel.moment1" and "bias.moment1", then all "moment2"
+ * (SGD with momentum: moment1 is v. Adam, AdamW: m and v. RMSprop: v, with momentum moment2 is m. Others
+ * have none); then, where keep_best is 1 and an epoch was the best so far, of its weights: "mean.best",
+ * "deviation.best", "kernel.best", "bias.best"; then the lines
  *     "contract 1\n" "seed %u\n" "step %u\n" "epoch %u\n" "position %u\n" "samples %u\n"
- *     "loss_sum %016x\n"    (A of C9 so far, as bits)
- *     "best %08x %u %u\n"   (best loss as bits, its epoch, epochs since without improvement)
- * position: samples of the epoch under way that are done; samples: how many it has, 0 between epochs
- * of a fit that ended by itself.
+ *     "learning_rate %08x\n" (the optimizer's, which may have been changed, as bits)
+ *     "adapted %u\n"       (0: a standardize layer has seen no data, else 1)
+ *     "loss_sum %016x\n"    (A of C9 so far, as bits; +0 between epochs)
+ *     "best %08x %u %u\n"   (best loss as bits, its epoch from 0, epochs since without improvement; they
+ *                            are kept whether fit stops early or not, 7f800000 0 0 before)
+ * position: samples of the epoch under way that are done; samples: how many it has, 0 after a fit that
+ * ended by itself.
+ *
+ * C12. A worked trace. A net of one dense layer with tanh, 2 inputs, 1 unit, seed 42, mean squared error,
+ * Adam with learning_rate 0.125; one step on x = (1.5, -0.25) = 3fc00000 be800000, t = 0.5 = 3f000000.
+ *     Philox, key 2a 0, counter 0 0 0 01000000: 97907da9 ecba94ea 07dea2c9 1d9cc73d
+ *     l = float(sqrt(6 / 3)) = 3fb504f3; kernel = fma(2 l, 97907d * 2^-24, -l), ... = 3e854ce8 3f99c40a
+ *     digests: kernel 32364c44... (SHA-256 of SHA-256 of the bytes e84c853e 0ac4993f), bias 8cb90125..., net 3c7edb5d...
+ *     z = fma(-0.25, 3f99c40a, fma(1.5, 3e854ce8, +0)) = 3db8bd48; y = tanh(z) = 3db83d6c; loss 3e2c2ad0
+ *     dy = (d + d) * 1, dz = dy * ((1 - y) * (1 + y)) = bf503db1; kernel gradient bf9c2e45 3e503db1
+ *     a = float(0.125 / (1 - beta1)) = 3f9ffffe, r = float(1 / sqrt(1 - beta2)) = 41fcfbdd
+ *     moments of the kernel bdf9e3a6 3ca697c3 and 3ac3230a 382d747b, of the bias bda697c3 and 3a2d747b
+ *     kernel 3ec54ce9 3f89c40a, bias 3e000000; net 8c55b560..., state (one step by
+ *     detnn_train_batch: step 1, all other counters 0, loss_sum 0, best 7f800000 0 0) 38d91e35...
  */
 
 /* ==== 1. Configuration ================================================================================ */
@@ -552,7 +583,7 @@ typedef struct detnn_sample {
 typedef struct detnn_data {
     size_t count;          /* samples */
     const float *x;        /* [count][inputs] */
-    const uint32_t *labels;/* [count], classes 0 .. outputs-1 (binary cross-entropy, one output: 0 or 1) */
+    const uint32_t *labels;/* [count], classes 0 .. outputs-1 (one output: binary cross-entropy 0 or 1, else a number) */
     const float *targets;  /* [count][outputs]; give labels or targets */
     const float *weights;  /* [count], >= 0, or null: all 1 */
     int (*get)(void *user, detnn_sample *sample); /* instead of the arrays; not 0 on failure */
@@ -717,13 +748,20 @@ DETNN_API size_t detnn_snapshot_size(const detnn_net *net);
 DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t size, detnn_error *err);
 DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t size, detnn_error *err);
 
-/* A record of training, to find where two runs part. Text, a line per tensor:
- *     step layer tensor shape digest
- * in the order they are computed: "output" of every layer, "loss" (layer "-", bits instead of a digest),
- * "kernel.gradient", "bias.gradient" and "output.gradient" (with respect to the layer's input:
- * "input.gradient") from the last layer to the first, "kernel" and "bias" after the update. A step in
- * [full_from, full_to) has every element after that, as lines of "= " and up to 8 words of 8 hexadecimal
- * digits. write gets pieces of text and returns 0, or not 0 to fail the step (CALLBACK). */
+/* A record of training, to find where two runs part. For every step, lines "step layer tensor shape digest",
+ * step counting steps done before, all values as they were used:
+ *     - input             the batch [rows][inputs], gathered
+ *     l output            of every layer, first to last, after its activation (the last: before a softmax or
+ *                         sigmoid that the loss takes in, C9)
+ *     - loss              shape 1, the bits instead of a digest (not in one's own loop)
+ *     l output.gradient   of the last layer only: the loss's gradient for its output
+ *     l input.gradient    from the last layer down to the lowest that must be known
+ *     l kernel.gradient, bias.gradient    of layers that are not frozen, before clipping and decay
+ *     l kernel, bias      the same after the update
+ * The record does not depend on the parts a batch is cut into. Steps in [full_from, full_to) have all
+ * elements too, before those lines: "step layer tensor @index word word ...", up to 8 words of 8 hexadecimal
+ * digits, index that of the first. write gets pieces of text and returns 0; where it does not, the step is
+ * made all the same and the call returns CALLBACK after it. examples/trace_diff.c compares two records. */
 typedef struct detnn_trace_desc {
     int (*write)(void *user, const char *text, size_t length);
     void *user;
@@ -743,10 +781,11 @@ DETNN_API detnn_result detnn_trace_start(detnn_net *net, const detnn_trace_desc 
 /* Philox4x32-10: key is the seed, out gets four words (C6). */
 DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t out[4]);
 /* Words first, first + 1, ... first + count - 1 of the user's stream (purpose 5) at step and layer
- * (layer < 2^24, words below 2^34); the two below fill from purpose 5 likewise. */
+ * (layer < 2^24, words below 2^34). The two after it give fma(high - low, u, low) and fma(deviation, z, mean)
+ * of the same elements (C6): element e is the same whatever first is. */
 DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count, uint32_t *out);
 DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
-                                    float low, float high, float *out); /* fma(high - low, u, low) */
+                                    float low, float high, float *out);
 DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                    float mean, float deviation, float *out);
 
@@ -806,35 +845,81 @@ DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, 
 /* The learning rate at step t, rounded to float. */
 DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t);
 
-/* Correctly rounded elementary functions (C5): of one value, and of arrays (y may be x). */
+/* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
+   be x, else they do not overlap). Each was tried on all 2^32 inputs against MPFR (tests/prove.c).
+
+   How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32 once.
+   That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16 ulps of a middle
+   are looked at again, by their input: a short table has all those that are nearer than E. The "hardest" case below is the
+   input whose exact value is nearest to a middle, and its distance. No result depends on the contraction of a * b + c. */
+
+/* e^x. exp(+-0) = 1, exp(-inf) = +0, exp(+inf) = +inf. +inf from 0x42b17218 (88.72), +0 from 0xc2cff1b5 (-103.97), subnormal
+   from 0xc2aeac50 (-87.34). 1 from 0xb3000000 (-2^-25) to 0x337fffff. E = 1.2; hardest 0xc16912cd, 1.265: no table. */
 DETNN_API float detnn_exp(float x);
-DETNN_API float detnn_log(float x);
-DETNN_API float detnn_expm1(float x);
-DETNN_API float detnn_log1p(float x);
-DETNN_API float detnn_tanh(float x);
-DETNN_API float detnn_sigmoid(float x);
-DETNN_API float detnn_softplus(float x);
-DETNN_API float detnn_erf(float x);
-DETNN_API float detnn_gelu(float x);
-DETNN_API float detnn_silu(float x);
-DETNN_API float detnn_gelu_grad(float x);
-DETNN_API float detnn_silu_grad(float x);
-DETNN_API float detnn_sin2pi(float u);
-DETNN_API float detnn_cos2pi(float u);
 DETNN_API void detnn_exp_n(const float *x, size_t n, float *y);
+
+/* Natural logarithm. log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0, log(+inf) = +inf. E = 0.8; hardest 0x65d890d3, 0.030. */
+DETNN_API float detnn_log(float x);
 DETNN_API void detnn_log_n(const float *x, size_t n, float *y);
+
+/* e^x - 1. expm1(+-0) = +-0, expm1(-inf) = -1, expm1(+inf) = +inf. -1 from 0xc18aa123 (-17.33), +inf from 0x42b17218 (88.72);
+   x itself for |x| <= 0x33b504f3 (8.4e-8). E = 2.2; hardest 0x3dc252dd, 0.91. */
+DETNN_API float detnn_expm1(float x);
 DETNN_API void detnn_expm1_n(const float *x, size_t n, float *y);
+
+/* log(1 + x). log1p(+-0) = +-0, log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(+inf) = +inf; x itself for |x| <= 0x33b504f2
+   (8.4e-8). E = 0.8; hardest 0x35400003, 7e-5 (x - x^2/2 + x^3/3 is nearly a tie). */
+DETNN_API float detnn_log1p(float x);
 DETNN_API void detnn_log1p_n(const float *x, size_t n, float *y);
+
+/* Hyperbolic tangent. tanh(+-0) = +-0, tanh(+-inf) = +-1. +-1 from |x| = 0x41102cb4 (9.011); x itself for |x| <= 0x39b89ba2
+   (3.5e-4). E = 2.4; hardest 0x3ac37de2, 5.04: no table. */
+DETNN_API float detnn_tanh(float x);
 DETNN_API void detnn_tanh_n(const float *x, size_t n, float *y);
+
+/* 1 / (1 + e^-x). sigmoid(+-0) = 1/2, sigmoid(-inf) = +0, sigmoid(+inf) = 1. 1 from 0x418aa123 (17.33), +0 from 0xc2cff1b5
+   (-103.97). E = 2.6; hardest 0xba928601, 0.25, apart from |x| < 2^-12, where 1/2 + x/4 is often a tie and -x^3/48 decides. */
+DETNN_API float detnn_sigmoid(float x);
 DETNN_API void detnn_sigmoid_n(const float *x, size_t n, float *y);
+
+/* log(1 + e^x). softplus(+-0) = log(2) = 0x3f317218, softplus(-inf) = +0, softplus(+inf) = +inf. x itself from 0x4168e5c0
+   (14.56), +0 from 0xc2cff1b5 (-103.97). E = 1.9; hardest 0x39ea41d0, 0.044. */
+DETNN_API float detnn_softplus(float x);
 DETNN_API void detnn_softplus_n(const float *x, size_t n, float *y);
+
+/* Error function. erf(+-0) = +-0, erf(+-inf) = +-1. +-1 from |x| = 0x407ad445 (3.919). E = 3.8; hardest 0x3940ead6, 0.084. */
+DETNN_API float detnn_erf(float x);
 DETNN_API void detnn_erf_n(const float *x, size_t n, float *y);
+
+/* x * Phi(x), Phi the normal distribution function (the exact GELU, not the tanh one). gelu(+-0) = +-0, gelu(-inf) = -0,
+   gelu(+inf) = +inf. x itself from 0x40ab1ed9 (5.348), -0 from 0xc165b275 (-14.36). For |x| < 2^-125 the value is just above
+   x/2, often a tie. E = 5.3; hardest 0x37b0a46f, 0.54. */
+DETNN_API float detnn_gelu(float x);
 DETNN_API void detnn_gelu_n(const float *x, size_t n, float *y);
+
+/* x / (1 + e^-x). silu(+-0) = +-0, silu(-inf) = -0, silu(+inf) = +inf. x itself from 0x41856a71 (16.68), -0 from 0xc2d95214
+   (-108.66). For |x| < 2^-125 as GELU. E = 4.0; hardest 0xb3800000, 8e-8 (x/2 + x^2/4 is a tie). */
+DETNN_API float detnn_silu(float x);
 DETNN_API void detnn_silu_n(const float *x, size_t n, float *y);
+
+/* The derivative of GELU: Phi(x) + x * phi(x). At +-0 1/2, at -inf -0, at +inf 1. 1 from 0x40bd200a (5.910), -0 from
+   0xc168a95e (-14.54). E = 3.7; hardest 0x33206c99, 0.031. */
+DETNN_API float detnn_gelu_grad(float x);
 DETNN_API void detnn_gelu_grad_n(const float *x, size_t n, float *y);
+
+/* The derivative of SiLU: s * (1 + x * (1 - s)), s = sigmoid(x). At +-0 1/2, at -inf -0, at +inf 1. 1 from 0x419c7365 (19.56),
+   -0 from 0xc2d94d4d (-108.65). E = 4.3 but near the root at -1.2785, where the absolute error is 2^-56 and only 0xbfa3a4e2
+   is nearer to a middle; hardest 0x3a928602, 0.77, apart from |x| < 2^-12, where 1/2 + x/2 is often a tie, as sigmoid. */
+DETNN_API float detnn_silu_grad(float x);
 DETNN_API void detnn_silu_grad_n(const float *x, size_t n, float *y);
-DETNN_API void detnn_sin2pi_n(const float *x, size_t n, float *y);
-DETNN_API void detnn_cos2pi_n(const float *x, size_t n, float *y);
+
+/* sin(2 pi u) and cos(2 pi u), u any float, reduced exactly. Exact zeros are +0, whatever the sign of u, sin2pi(-0) too;
+   +-inf gives NaN. From |u| = 2^23 on every u is an integer: sin2pi 0, cos2pi 1. cos2pi is 1 for |u| <= 0x3822f983 (3.9e-5).
+   E = 2.6 and 4.4; hardest 0x3d7d7f58 and 0x3e40a02a, 0.27. */
+DETNN_API float detnn_sin2pi(float u);
+DETNN_API void detnn_sin2pi_n(const float *u, size_t n, float *y);
+DETNN_API float detnn_cos2pi(float u);
+DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 
 #ifdef __cplusplus
 }
@@ -901,6 +986,9 @@ DETNN_API void detnn_cos2pi_n(const float *x, size_t n, float *y);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
 #pragma GCC push_options
+#ifdef __OPTIMIZE__
+#pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic") /* -O2 alone leaves the kernels' loops as they are */
+#endif
 #pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", "no-associative-math", \
                      "no-reciprocal-math", "no-finite-math-only", "signed-zeros", "trapping-math", \
                      "no-rounding-math", "no-single-precision-constant")
@@ -945,6 +1033,8 @@ DETNN_API void detnn_cos2pi_n(const float *x, size_t n, float *y);
 #define DETNNI_ISA_AVX2   2
 #define DETNNI_ISA_AVX512 3
 #define DETNNI_ISA_NEON   4
+
+#define DETNNI_DATA static const /* small tables */
 
 #define DETNNI_HAS(feature) (((DETNN_FEATURES) & DETNN_FEATURE_##feature) != 0)
 
@@ -1379,112 +1469,115 @@ DETNN_API char *detnn_tensor_digest(const float *values, size_t count, char out[
 
 /* ---- Exact functions: the exceptional inputs (their bodies are in section 11) ---- */
 
-#define DETNNI_FUNCTIONS(F) F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu) F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
+#define DETNNI_FUNCTIONS(F)                                                                              \
+    F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf)                     \
+    F(gelu) F(silu) F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
 #define DETNNI_EXACT_NUMBER(f) DETNNI_EXACT_##f,
 enum { DETNNI_FUNCTIONS(DETNNI_EXACT_NUMBER) DETNNI_EXACT_COUNT };
 
-static const uint32_t detnni_odd_expm1[][2] = {
+/* Odd inputs (private, once): what the vector code asks about lanes that it cannot answer for. Each table lists the inputs
+   whose exact value is nearer to a rounding boundary of binary32 than the error of the binary64 value, with some margin
+   (found by tests/prove.c over all 2^32 inputs), and their correctly rounded results. exp and tanh need none. */
+
+DETNNI_DATA uint32_t detnni_odd_expm1[][2] = {
     { 0x33b504f3, 0x33b504f3 }, { 0x34ca62c1, 0x34ca62c3 }, { 0x36322b1b, 0x36322b2a }, { 0x3a254e7a, 0x3a255bd3 },
     { 0x3dc252dd, 0x3dcbd76b }, { 0xb675cbfc, 0xb675cbdf }, { 0xbb7b3b6c, 0xbb7ac04e } };
-static const uint32_t detnni_odd_log[][2] = {
+DETNNI_DATA uint32_t detnni_odd_log[][2] = {
     { 0x0dc8bba4, 0xc289bac4 }, { 0x111c87f8, 0xc28085df }, { 0x1f116ab8, 0xc233b53e }, { 0x2c4c24b7, 0xc1d48710 },
     { 0x38dcbe38, 0xc1128ba4 }, { 0x3bf86ef0, 0xc09c399e }, { 0x3c413d3a, 0xc08e158f }, { 0x41178feb, 0x400fe5e7 },
     { 0x4665a9a6, 0x41198725 }, { 0x4c5d65a5, 0x418f034b }, { 0x4d604ebe, 0x419a352c }, { 0x5ee8984e, 0x422e4a21 },
     { 0x65d890d3, 0x4254d1f9 }, { 0x66a8c860, 0x42595e46 }, { 0x6f31a8ec, 0x42845a89 }, { 0x79e7ec37, 0x42a1ffb7 } };
-static const uint32_t detnni_odd_log1p[][2] = {
+DETNNI_DATA uint32_t detnni_odd_log1p[][2] = {
     { 0x35400003, 0x353fffff }, { 0x3710001b, 0x370ffff3 }, { 0x3770004b, 0x376fffdb }, { 0x3ebe9143, 0x3ea20160 },
     { 0x3efd81ad, 0x3ecdeee1 }, { 0x41078feb, 0x400fe5e7 }, { 0x4665a5a6, 0x41198725 }, { 0x55185f82, 0x41efd648 },
     { 0x5ee8984e, 0x422e4a21 }, { 0x65d890d3, 0x4254d1f9 }, { 0x66a8c860, 0x42595e46 }, { 0x6f31a8ec, 0x42845a89 },
     { 0x79e7ec37, 0x42a1ffb7 }, { 0xb53ffffd, 0xb5400001 }, { 0xb70fffe5, 0xb710000d }, { 0xb76fffb5, 0xb7700025 },
     { 0xbb0ec8c4, 0xbb0ef0a5 } };
-static const uint32_t detnni_odd_sigmoid[][2] = {
+DETNNI_DATA uint32_t detnni_odd_sigmoid[][2] = {
     { 0x3a689801, 0x3f000e89 }, { 0x3b128604, 0x3f0024a1 }, { 0x3d21bc81, 0x3f0286dc }, { 0xba928601, 0x3effdb5f },
     { 0xbe104170, 0x3eedff70 }, { 0xbf1964d0, 0x3eb584b1 } };
-static const uint32_t detnni_odd_softplus[][2] = {
+DETNNI_DATA uint32_t detnni_odd_softplus[][2] = {
     { 0x398b9622, 0x3f317ad1 }, { 0x39ea41d0, 0x3f3180bd }, { 0x3ad68ba7, 0x3f31a7c1 }, { 0x40a3f888, 0x40a42924 },
     { 0xb36fa39f, 0x3f317218 } };
-static const uint32_t detnni_odd_erf[][2] = {
+DETNNI_DATA uint32_t detnni_odd_erf[][2] = {
     { 0x358e9d2d, 0x35a0ec32 }, { 0x36aea466, 0x36c51007 }, { 0x3940ead6, 0x3959af14 }, { 0x39c0057d, 0x39d8ac49 },
     { 0xb58e9d2d, 0xb5a0ec32 }, { 0xb6aea466, 0xb6c51007 }, { 0xb940ead6, 0xb959af14 }, { 0xb9c0057d, 0xb9d8ac49 } };
-static const uint32_t detnni_odd_gelu[][2] = {
+DETNNI_DATA uint32_t detnni_odd_gelu[][2] = {
     { 0x334aa765, 0x32caa765 }, { 0x366c4759, 0x35ec4784 }, { 0x37b0a46f, 0x3730a531 }, { 0x37f5c377, 0x3775c4ef },
     { 0x38028e89, 0x37828f5d }, { 0x38ca1be2, 0x384a1fdc }, { 0x3c2df329, 0x3baf6c63 }, { 0x3e493cc6, 0x3de896f5 },
     { 0x3e60b687, 0x3e03df5f }, { 0x3eada244, 0x3e5bbb3e }, { 0xb34aa765, 0xb2caa765 }, { 0xb66c4759, 0xb5ec472e },
     { 0xb7b0a46f, 0xb730a3ad }, { 0xb7f5c377, 0xb775c1ff }, { 0xb8028e89, 0xb7828db5 }, { 0xb8ca1be2, 0xb84a17e8 },
     { 0xbc2df329, 0xbbac79ef }, { 0xbe493cc6, 0xbda9e297 }, { 0xbe8e7062, 0xbdde7301 }, { 0xc0925885, 0xb7382e06 },
     { 0xc13ced3a, 0x8c882138 } };
-static const uint32_t detnni_odd_silu[][2] = {
+DETNNI_DATA uint32_t detnni_odd_silu[][2] = {
     { 0x34000000, 0x33800000 }, { 0x35400000, 0x34c00004 }, { 0x35e24630, 0x3562463c }, { 0x36200000, 0x35a0000c },
     { 0x36600000, 0x35e00018 }, { 0x37100000, 0x36900028 }, { 0x3711c456, 0x3691c47f }, { 0x37300000, 0x36b0003c },
     { 0x37500000, 0x36d00054 }, { 0x37700000, 0x36f00070 }, { 0x37c6e079, 0x3746e113 }, { 0x38126c8e, 0x37926d35 },
     { 0xb3800000, 0xb3000000 }, { 0xb5400000, 0xb4bffffc }, { 0xb5e24630, 0xb5624624 }, { 0xb6200000, 0xb59ffff4 },
     { 0xb6600000, 0xb5dfffe8 }, { 0xb7100000, 0xb68fffd8 }, { 0xb711c456, 0xb691c42d }, { 0xb7300000, 0xb6afffc4 },
     { 0xb7500000, 0xb6cfffac }, { 0xb7700000, 0xb6efff90 }, { 0xb7c6e079, 0xb746dfdf }, { 0xb8126c8e, 0xb7926be7 } };
-static const uint32_t detnni_odd_gelu_grad[][2] = {
+DETNNI_DATA uint32_t detnni_odd_gelu_grad[][2] = {
     { 0x33206c99, 0x3f000001 }, { 0x3c0a31fb, 0x3f01b90b }, { 0x3d31a58d, 0x3f08da72 }, { 0x3d95c72e, 0x3f0ee95f },
     { 0x40411b04, 0x3f817633 }, { 0xb2a06c99, 0x3effffff }, { 0xb87c26b1, 0x3efff9b6 }, { 0xb8d0df65, 0x3efff595 } };
-static const uint32_t detnni_odd_silu_grad[][2] = {
+DETNNI_DATA uint32_t detnni_odd_silu_grad[][2] = {
     { 0x3a389c01, 0x3f001713 }, { 0x3a928602, 0x3f0024a1 }, { 0x3b0c2507, 0x3f004613 }, { 0x3da5c160, 0x3f0a5932 },
     { 0x3f76b1db, 0x3f6a9e37 }, { 0xbe2b19ce, 0x3ed56c4a }, { 0xbe57dd15, 0x3eca6e5f }, { 0xbec8a3cb, 0x3e9e3094 },
     { 0xbfa3a4e2, 0xb58bc74a }, { 0xc2697de5, 0x9845ce52 } };
-static const uint32_t detnni_odd_sin2pi[][2] = {
+DETNNI_DATA uint32_t detnni_odd_sin2pi[][2] = {
     { 0x34654db5, 0x35b41836 }, { 0x37eacaf6, 0x393867e5 }, { 0x3c6eb990, 0x3dbb3b76 }, { 0x3d7d7f58, 0x3ec21dd8 },
     { 0x3ee05015, 0x3ec21dd8 }, { 0xb4654db5, 0xb5b41836 }, { 0xb7eacaf6, 0xb93867e5 }, { 0xbc6eb990, 0xbdbb3b76 },
     { 0xbd7d7f58, 0xbec21dd8 }, { 0xbee05015, 0xbec21dd8 } };
-static const uint32_t detnni_odd_cos2pi[][2] = {
+DETNNI_DATA uint32_t detnni_odd_cos2pi[][2] = {
     { 0x388d23e4, 0x3f7fffff }, { 0x390721a7, 0x3f7ffffb }, { 0x3e40a02a, 0x3ec21dd8 }, { 0x3e5fcdd7, 0x3e48fad5 },
     { 0x3e711467, 0x3dbb3b76 }, { 0x3e9fafeb, 0xbec21dd8 }, { 0xb88d23e4, 0x3f7fffff }, { 0xb90721a7, 0x3f7ffffb },
     { 0xbe40a02a, 0x3ec21dd8 }, { 0xbe5fcdd7, 0x3e48fad5 }, { 0xbe711467, 0x3dbb3b76 }, { 0xbe9fafeb, 0xbec21dd8 } };
 
-/* The table's result for x, or y where x is not in it. */
-static DETNNI_NOINLINE float detnni_look_up(const uint32_t (*t)[2], size_t n, float x, float y)
+static DETNNI_NOINLINE float detnni_look_up(const uint32_t (*table)[2], size_t n, float x, float y)
 {
     uint32_t b = detnni_float_bits(x);
     size_t i;
     for (i = 0; i < n; i++)
-        if (t[i][0] == b) return detnni_float(t[i][1]);
+        if (table[i][0] == b) return detnni_float(table[i][1]);
     return y;
 }
-#define DETNNI_LOOK_UP(t, x, y) detnni_look_up(t, sizeof t / sizeof t[0], x, y)
+#define DETNNI_LOOK_UP(table, x, y) detnni_look_up(table, sizeof table / sizeof table[0], x, y)
 
-/* 1/2 + x * c - x^3 * small for |x| < 2^-12: the cubic only breaks ties. */
-static DETNNI_UNUSED float detnni_half(float x, double c)
-{
-    double n = 1.0 / 4503599627370496.0, r = (double)x * c + 0.5;
-    return (float)(x > 0 ? r - n : r + n);
-}
-static DETNNI_UNUSED int detnni_below(float x, double limit) { return (double)x < limit && (double)x > -limit; }
+/* detnni_fix_f(x, y): f(x), where y is the rounded binary64 value; right for every x of an odd lane. */
+#define DETNNI_FIX(f) \
+static DETNNI_UNUSED float detnni_fix_##f(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_##f, x, y); }
+DETNNI_FIX(expm1) DETNNI_FIX(softplus) DETNNI_FIX(erf) DETNNI_FIX(gelu) DETNNI_FIX(silu)
+DETNNI_FIX(gelu_grad) DETNNI_FIX(sin2pi) DETNNI_FIX(cos2pi)
+#undef DETNNI_FIX
 
-static DETNNI_UNUSED float detnni_fix_exp(float x, float y) { (void)x; return y; } /* never odd, like tanh */
-static DETNNI_UNUSED float detnni_fix_expm1(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_expm1, x, y); }
+static DETNNI_UNUSED float detnni_fix_exp(float x, float y) { (void)x; return y; }
 static DETNNI_UNUSED float detnni_fix_tanh(float x, float y) { (void)x; return y; }
+
 static DETNNI_UNUSED float detnni_fix_log(float x, float y)
 {
-    if (x != x) return x;
+    if (x != x || detnni_float_bits(x) == 0x7f800000) return x;
     if (x < 0.0f) return detnni_float(0x7fc00000);
-    if (!(x > 0.0f)) return detnni_float(0xff800000);
-    if (detnni_float_bits(x) == 0x7f800000) return x;
-    return DETNNI_LOOK_UP(detnni_odd_log, x, y);
+    return x > 0.0f ? DETNNI_LOOK_UP(detnni_odd_log, x, y) : detnni_float(0xff800000);
 }
 static DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
 {
-    if (x != x) return x;
+    if (x != x || detnni_float_bits(x) == 0x7f800000) return x;
     if (x < -1.0f) return detnni_float(0x7fc00000);
-    if (!(x > -1.0f)) return detnni_float(0xff800000);
-    if (detnni_float_bits(x) == 0x7f800000) return x;
-    return DETNNI_LOOK_UP(detnni_odd_log1p, x, y);
+    return x > -1.0f ? DETNNI_LOOK_UP(detnni_odd_log1p, x, y) : detnni_float(0xff800000);
 }
+
+/* sigmoid(x) = 1/2 + x/4 - x^3/48 + ..., SiLU'(x) = 1/2 + x/2 - x^3/24 + ...: for |x| < 2^-12 the cubic is smaller than the
+   distance of any other number of x's precision, and only says which way the many ties of the linear part go. */
+static DETNNI_UNUSED float detnni_near_half(float x, double slope)
+{
+    double tie = 1.0 / 4503599627370496.0, y = (double)x * slope + 0.5;
+    return (float)(x > 0.0f ? y - tie : y + tie);
+}
+static DETNNI_UNUSED int detnni_is_small(float x) { return x > -1.0f / 4096.0f && x < 1.0f / 4096.0f; }
 static DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
-{ return detnni_below(x, 1.0 / 4096.0) ? detnni_half(x, 0.25) : DETNNI_LOOK_UP(detnni_odd_sigmoid, x, y); }
-static DETNNI_UNUSED float detnni_fix_softplus(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_softplus, x, y); }
-static DETNNI_UNUSED float detnni_fix_erf(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_erf, x, y); }
-static DETNNI_UNUSED float detnni_fix_gelu(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_gelu, x, y); }
-static DETNNI_UNUSED float detnni_fix_silu(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_silu, x, y); }
-static DETNNI_UNUSED float detnni_fix_gelu_grad(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_gelu_grad, x, y); }
+{ return detnni_is_small(x) ? detnni_near_half(x, 0.25) : DETNNI_LOOK_UP(detnni_odd_sigmoid, x, y); }
 static DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
-{ return detnni_below(x, 1.0 / 4096.0) ? detnni_half(x, 0.5) : DETNNI_LOOK_UP(detnni_odd_silu_grad, x, y); }
-static DETNNI_UNUSED float detnni_fix_sin2pi(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_sin2pi, x, y); }
-static DETNNI_UNUSED float detnni_fix_cos2pi(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_cos2pi, x, y); }
+{ return detnni_is_small(x) ? detnni_near_half(x, 0.5) : DETNNI_LOOK_UP(detnni_odd_silu_grad, x, y); }
+#undef DETNNI_LOOK_UP
 
 /* ==== 10. Generators, initializers ====================================================================== */
 
@@ -1959,7 +2052,8 @@ typedef struct detnni_kernels {
 
 /* The vector layer of doubles, for one instruction set chosen by DETNNI_ISA. A kernel sees
      VD  DETNNI_W doubles, VI the same lanes as 64-bit integers, VM a mask of lanes, and the operations below.
-   Plain C has one lane. The others hold a pair of registers, so that two chains of dependent operations run side by side:
+   + - * / are the compilers' own operators on vectors, since clang under -ffast-math compiles intrinsics with the including
+   program's flags, and re-associates them. Plain C has one lane. The others hold a pair of registers, so that two chains of dependent operations run side by side:
    each set states its register operations (r_...) once, the pairs are made of them at the end. */
 
 #define VD        DETNNI_N(vd)
@@ -2048,15 +2142,17 @@ typedef struct { __m512d a, b; } VD;
 typedef struct { __m512i a, b; } VI;
 typedef struct { __mmask8 a, b; } VM;
 #define r_set(x)       _mm512_set1_pd(x)
-#define r_load(p)      _mm512_cvtps_pd(_mm256_loadu_ps(p))
-#define r_store(p, x)  _mm256_storeu_ps(p, _mm512_cvtpd_ps(x))
-#define r_add          _mm512_add_pd
-#define r_sub          _mm512_sub_pd
-#define r_mul          _mm512_mul_pd
-#define r_div          _mm512_div_pd
+/* gcc 12 calls the undefined source operands of some unmasked forms uninitialized: these have none */
+#define r_all          ((__mmask8)0xff)
+#define r_load(p)      _mm512_maskz_cvtps_pd(r_all, _mm256_loadu_ps(p))
+#define r_store(p, x)  _mm256_storeu_ps(p, _mm512_maskz_cvtpd_ps(r_all, x))
+#define r_add(x, y)    ((x) + (y))
+#define r_sub(x, y)    ((x) - (y))
+#define r_mul(x, y)    ((x) * (y))
+#define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm512_fmadd_pd
-#define r_min          _mm512_min_pd
-#define r_max          _mm512_max_pd
+#define r_min(x, y)    _mm512_maskz_min_pd(r_all, x, y)
+#define r_max(x, y)    _mm512_maskz_max_pd(r_all, x, y)
 #define r_lt(x, y)     _mm512_cmp_pd_mask(x, y, _CMP_LT_OQ)
 #define r_sel(m, x, y) _mm512_mask_blend_pd(m, y, x)
 #define r_and          _mm512_and_pd
@@ -2070,8 +2166,8 @@ typedef struct { __mmask8 a, b; } VM;
 #define r_isub         _mm512_sub_epi64
 #define r_iand         _mm512_and_si512
 #define r_ior          _mm512_or_si512
-#define r_shl          _mm512_slli_epi64
-#define r_shr          _mm512_srli_epi64
+#define r_shl(x, n)    _mm512_maskz_slli_epi64(r_all, x, n)
+#define r_shr(x, n)    _mm512_maskz_srli_epi64(r_all, x, n)
 #define r_none         _mm512_testn_epi64_mask
 #define r_mnone        0
 #define r_mor(x, y)    (__mmask8)((x) | (y))
@@ -2087,10 +2183,10 @@ typedef struct { __m256d a, b; } VM;
 #define r_set(x)       _mm256_set1_pd(x)
 #define r_load(p)      _mm256_cvtps_pd(_mm_loadu_ps(p))
 #define r_store(p, x)  _mm_storeu_ps(p, _mm256_cvtpd_ps(x))
-#define r_add          _mm256_add_pd
-#define r_sub          _mm256_sub_pd
-#define r_mul          _mm256_mul_pd
-#define r_div          _mm256_div_pd
+#define r_add(x, y)    ((x) + (y))
+#define r_sub(x, y)    ((x) - (y))
+#define r_mul(x, y)    ((x) * (y))
+#define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm256_fmadd_pd
 #define r_min          _mm256_min_pd
 #define r_max          _mm256_max_pd
@@ -2125,11 +2221,11 @@ typedef struct { __m128d a, b; } VM;
 #define r_set(x)       _mm_set1_pd(x)
 #define r_load(p)      _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)(p))))
 #define r_store(p, x)  _mm_storel_epi64((__m128i *)(void *)(p), _mm_castps_si128(_mm_cvtpd_ps(x)))
-#define r_add          _mm_add_pd
-#define r_sub          _mm_sub_pd
-#define r_mul          _mm_mul_pd
-#define r_div          _mm_div_pd
-#define r_mad(x, y, z) _mm_add_pd(_mm_mul_pd(x, y), z)
+#define r_add(x, y)    ((x) + (y))
+#define r_sub(x, y)    ((x) - (y))
+#define r_mul(x, y)    ((x) * (y))
+#define r_div(x, y)    ((x) / (y))
+#define r_mad(x, y, z) ((x) * (y) + (z))
 #define r_min          _mm_min_pd
 #define r_max          _mm_max_pd
 #define r_lt           _mm_cmplt_pd
@@ -2230,6 +2326,7 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef DETNNI_1
 #undef DETNNI_2
 #undef DETNNI_3
+#undef r_all
 #undef r_set
 #undef r_load
 #undef r_store
@@ -2263,9 +2360,9 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 
 /* The exact functions: one body each over the vector layer, compiled once for each instruction set.
 
-   Each body computes the value in binary64 with a relative error of a few 2^-53. A result within 2^-50 of the middle of
+   Each body computes the value in binary64 with a relative error of a few 2^-53. A result within 16 ulps of the middle of
    two neighbouring floats is "odd": only there could rounding to binary32 go wrong, or differ between a fused and an
-   unfused multiply-add. The mask says which lanes are odd (about one in 2^25), and detnni_fix_... answers for them from
+   unfused multiply-add. The mask says which lanes are odd (about one in 2^24), and detnni_fix_... answers for them from
    the input: the few inputs whose exact value is nearer to a middle than the error are listed there with their results. */
 
 #define DETNNI_ROUND 6755399441055744.0 /* 1.5 * 2^52: x + it - it is x rounded to an integer */
@@ -2273,7 +2370,7 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #ifndef DETNNI_EXACT_TABLES
 #define DETNNI_EXACT_TABLES
 /* The bits of 2^(j/16), less j << 48: adding k << 48 gives 2^(k/16) for every k = j mod 16. */
-static const uint64_t detnni_exp_table[16] = {
+DETNNI_DATA uint64_t detnni_exp_table[16] = {
     0x3ff0000000000000u, 0x3fefb5586cf9890fu, 0x3fef72b83c7d517bu, 0x3fef387a6e756238u,
     0x3fef06fe0a31b715u, 0x3feedea64c123422u, 0x3feebfdad5362a27u, 0x3feeab07dd485429u,
     0x3feea09e667f3bcdu, 0x3feea11473eb0187u, 0x3feeace5422aa0dbu, 0x3feec49182a3f090u,
@@ -2918,6 +3015,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef VI
 #undef VM
 #undef r_add
+#undef r_all
 #undef r_and
 #undef r_any
 #undef r_at
@@ -3114,6 +3212,7 @@ struct detnn_net {
     const float *forward_x;
     size_t parts, part_rows, rows_done; /* of the step under way */
     int nodes;                       /* of the tree over its parts */
+    int failed;                      /* detnn_step failed on it */
     detnni_trace trace;
 };
 
@@ -3347,6 +3446,8 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
                                detnni_loss_names[d->loss], detnni_activation_names[wanted], d->layer_count - 1,
                                detnni_layer_names[last->kind], has ? detnni_activation_names[last->activation] : "none");
     }
+    if (d->loss == DETNN_CROSS_ENTROPY && width < 2)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "desc.loss: cross_entropy needs 2 outputs or more, the net has 1 (binary_cross_entropy takes 1)");
     if (!DETNNI_HAS(LOSSES) && d->loss != DETNN_CROSS_ENTROPY)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.loss: this build's DETNN_FEATURES leave %s out", detnni_loss_names[d->loss]);
     if (!(d->label_smoothing >= 0.0f && d->label_smoothing < 1.0f))
@@ -3487,6 +3588,14 @@ static detnn_result detnni_check_net(const detnn_net *net, detnn_error *err)
     return DETNN_OK;
 }
 
+/* Between steps of one's own loop? */
+static detnn_result detnni_check_idle(const detnn_net *net, const char *name, detnn_error *err)
+{
+    if (net->parts || net->forward_rows)
+        return detnni_fail(err, DETNN_ERROR_STATE, "%s: a step of forward and backward is under way (finish it, or detnn_clear_gradients)", name);
+    return DETNN_OK;
+}
+
 static detnn_result detnni_check_training(const detnn_net *net, detnn_error *err)
 {
     detnn_result r = detnni_check_net(net, err);
@@ -3558,7 +3667,8 @@ DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, de
     if (r) return r;
     if (layer >= net->desc.layer_count || net->layers[layer].d.kind != DETNN_LAYER_DENSE)
         return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_freeze: layer %z is not a dense layer", layer);
-    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_freeze: a step is under way");
+    r = detnni_check_idle(net, "detnn_freeze", err);
+    if (r) return r;
     l = &net->layers[layer];
     l->d.frozen = frozen != 0;
     if (net->gradients) DETNNI_ZERO(net->gradients + l->kernel, (l->kernel_size + l->bias_size) * sizeof(float));
@@ -3655,7 +3765,7 @@ DETNN_API void detnn_clear_gradients(detnn_net *net)
 {
     if (!net || net->magic != DETNNI_MAGIC_NET) return;
     net->forward_rows = net->parts = net->part_rows = net->rows_done = 0;
-    net->nodes = 0;
+    net->nodes = net->failed = 0;
 }
 
 DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, detnn_error *err)
@@ -3765,6 +3875,7 @@ DETNN_API char *detnn_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT])
 {
     detnni_sha s;
     unsigned char digest[32];
+    if (!out) return out;
     out[0] = 0;
     if (!net || net->magic != DETNNI_MAGIC_NET) return out;
     detnni_sha_start(&s);
@@ -3780,6 +3891,7 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
     char lines[400];
     detnni_text t;
     const detnni_state *state;
+    if (!out) return out;
     out[0] = 0;
     if (!net || net->magic != DETNNI_MAGIC_NET) return out;
     state = net->state;
@@ -3791,9 +3903,10 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
     t.p = lines;
     t.size = sizeof lines;
     t.length = 0;
-    detnni_format(&t, "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\nloss_sum %X\nbest %x %l %l\n",
+    detnni_format(&t, "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\n"
+                      "learning_rate %x\nadapted %z\nloss_sum %X\nbest %x %l %l\n",
                   (size_t)DETNN_CONTRACT, net->desc.seed, state->step, state->epoch, state->position, state->samples,
-                  detnni_double_bits(state->loss_sum), detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
+                  detnni_float_bits(state->learning_rate), (size_t)state->adapted, detnni_double_bits(state->loss_sum), detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
     detnni_sha_add(&s, lines, t.length);
     detnni_sha_end(&s, digest);
     return detnni_hex(digest, out);
@@ -3862,6 +3975,7 @@ static void detnni_trace_rows(detnn_net *net, size_t item, const float *x, size_
     size_t layer;
     const char *name;
     if (!detnni_tracing(net)) return;
+    if (!item && !first) net->trace.failed = 0;
     t = &net->trace.items[item];
     if (!first) detnni_tensor_sha_start(&t->sha);
     detnni_tensor_sha_add(&t->sha, x, rows * cols);
@@ -3937,7 +4051,8 @@ DETNN_API detnn_result detnn_trace_start(detnn_net *net, const detnn_trace_desc 
     if (r) return r;
     if (!DETNNI_HAS(TRACE)) return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave the trace out");
     if (!net->trace.items) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_trace_start: the net was not made with desc.trace");
-    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_trace_start: a step is under way");
+    r = detnni_check_idle(net, "detnn_trace_start", err);
+    if (r) return r;
     if (trace && !trace->write) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_trace_start: trace.write is null");
     net->trace.on = trace != 0;
     net->trace.failed = 0;
@@ -4390,6 +4505,7 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
     size_t i;
     DETNNI_ZERO(&t, sizeof t);
     detnni_parts_join(net);
+    net->failed = 1; /* until it is done: a second try would clip twice */
     detnni_trace_tensors(net, net->gradients, ".gradient");
     while (detnni_next_tensor(net, &t)) {
         const float *g = net->gradients + t.at;
@@ -4557,6 +4673,7 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
     if (!data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count is 0");
     if (data->get) {
         if (!net->batch_x) return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
+        if (net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "data.get needs the room that a forward without its backward holds");
         if (data->x || data->labels || data->targets || data->weights)
             return detnni_fail(err, DETNN_ERROR_VALUE, "data has both arrays and get: give one of them");
     } else {
@@ -4875,7 +4992,8 @@ DETNNI_NOINLINE static detnn_result detnni_train_batch(detnn_net *net, const det
     detnn_result r = detnni_check_training(net, err);
     if (!r) r = detnni_check_data(net, data, 1, err);
     if (r) return r;
-    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_train_batch: a step of forward and backward is under way");
+    r = detnni_check_idle(net, "detnn_train_batch", err);
+    if (r) return r;
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_adapt first");
     r = detnni_train_rows(net, data, 0, 0, data->count, &l, &correct, err);
@@ -4903,6 +5021,9 @@ DETNNI_NOINLINE static detnn_result detnni_forward(detnn_net *net, const float *
         return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_forward: %z samples, batch_max is %z", count, net->desc.batch_max);
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_adapt first");
+    if (net->failed) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: the step failed; detnn_clear_gradients begins anew");
+    if (net->parts && net->forward_rows)
+        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: the part before it has had no backward");
     if (net->parts) {
         size_t part = net->part_rows;
         if (net->parts >= net->desc.parts_max)
@@ -4949,7 +5070,8 @@ DETNNI_NOINLINE static detnn_result detnni_step(detnn_net *net, detnn_error *err
 {
     detnn_result r = detnni_check_training(net, err);
     if (r) return r;
-    if (!net->parts) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: there is no backward before it");
+    if (!net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: there is no backward before it");
+    if (net->failed) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: the step failed; detnn_clear_gradients begins anew");
     detnni_trace_items(net, net->rows_done, 0);
     r = detnni_apply(net, err);
     if (!r) r = detnni_trace_check(net, err);
@@ -4971,7 +5093,8 @@ static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *dat
     if (r) return r;
     if (!fit) return detnni_fail(err, DETNN_ERROR_NULL, "fit is null");
     if (!fit->epochs) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.epochs is 0");
-    if (net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_fit: a step of forward and backward is under way");
+    r = detnni_check_idle(net, "detnn_fit", err);
+    if (r) return r;
     if (!fit->batch_size) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.batch_size is 0");
     if (!(fit->validation_split >= 0.0f && fit->validation_split < 1.0f))
         return detnni_fail(err, DETNN_ERROR_VALUE, "fit.validation_split %g is not in [0, 1)", (double)fit->validation_split);
@@ -5071,6 +5194,7 @@ DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data 
         s->best_epoch = s->stale = 0;
         s->has_best = 0;
     }
+    stop = fit->patience && s->stale >= fit->patience && !s->position; /* a callback stopped where patience ended */
     for (done = 0; done < fit->epochs && !stop; done++) {
         detnni_order order = detnni_order_of(net->desc.seed, s->epoch, s->samples);
         while (s->position < s->samples) {
@@ -5352,6 +5476,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
 #undef DETNNI_EXACT_TABLES
+#undef DETNNI_FIX
 #undef DETNNI_FMA_PLAIN
 #undef DETNNI_FPSCR_MODE
 #undef DETNNI_FUNCTIONS

@@ -685,7 +685,8 @@ class Net:
         if case.optimizer in ("adam", "adamw") or case.optimizer == "rmsprop" and case.momentum:
             lines += [t.line(".moment2", t.moment2) for t in weights]
         lines += ["contract 1\n", "seed %d\n" % case.seed, "step %d\n" % self.step, "epoch %d\n" % self.epoch,
-                  "position 0\n", "samples 0\n", "loss_sum %016x\n" % 0,
+                  "position 0\n", "samples 0\n", "learning_rate %08x\n" % case.rate, "adapted 1\n",
+                  "loss_sum %016x\n" % 0,
                   "best %08x %d %d\n" % (self.best, self.best_epoch, self.stale)]
         return text_digest(lines)
 

@@ -230,19 +230,26 @@ static inline float ref_any(uint64_t *state)
 
 /* ---- Statistics ---- */
 
-/* Chi-square of counts that should all be total / cells: within 4.5 deviations of a normal variable to
- * either side (Wilson, Hilferty 1931). */
-static inline int ref_even(const uint32_t *count, size_t cells, double total)
+/* Does chi-square of counts against what is expected lie within 4.5 deviations of a normal variable, to
+ * either side (Wilson, Hilferty 1931)? expected null: total / cells each. */
+static inline int ref_fits(const uint32_t *count, const double *expected, size_t cells, double total)
 {
-    double expected = total / (double)cells, chi = 0.0, df = (double)cells - 1.0, v = 2.0 / (9.0 * df);
+    double chi = 0.0, df = (double)cells - 1.0, v = 2.0 / (9.0 * df);
     double wide = 4.5 * detnni_sqrt64(v), least = 1.0 - v - wide, most = 1.0 - v + wide;
     size_t i;
-    for (i = 0; i < cells; i++) chi += ((double)count[i] - expected) * ((double)count[i] - expected) / expected;
+    for (i = 0; i < cells; i++) {
+        double e = expected ? expected[i] : total / (double)cells, off = (double)count[i] - e;
+        chi += off * off / e;
+    }
     if (chi > df * most * most * most || chi < df * least * least * least) {
         printf("  chi-square %g of %g degrees of freedom\n", chi, df);
         return 0;
     }
     return 1;
+}
+static inline int ref_even(const uint32_t *count, size_t cells, double total)
+{
+    return ref_fits(count, NULL, cells, total);
 }
 
 #endif
