@@ -295,7 +295,7 @@
  *     a = float(0.125 / (1 - beta1)) = 3f9ffffe, r = float(1 / sqrt(1 - beta2)) = 41fcfbdd
  *     moments of the kernel bdf9e3a6 3ca697c3 and 3ac3230a 382d747b, of the bias bda697c3 and 3a2d747b
  *     kernel 3ec54ce9 3f89c40a, bias 3e000000; net 8c55b560..., state (one step by
- *     detnn_train_batch: step 1, all other counters 0, loss_sum 0, best 7f800000 0 0) 38d91e35...
+ *     detnn_train_batch: step 1, all other counters 0, loss_sum 0, best 7f800000 0 0) 6a99cc68...
  */
 
 /* ==== 1. Configuration ================================================================================ */

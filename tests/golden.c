@@ -4,7 +4,9 @@
  *
  * --isa forces a set of kernels; --parts computes batches in parts of 64 samples; --check compares with the
  * lines of FILE (tests/golden.txt) and ends with "N passed, N failed". tests/oracle.py prints the same lines. */
+#ifndef TEST_LINKED
 #define DETNN_IMPLEMENTATION
+#endif
 #include "detnn.h"
 #include <stdio.h>
 #include <stdlib.h>

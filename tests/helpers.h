@@ -63,6 +63,20 @@ static inline detnn_net *make(const detnn_net_desc *desc)
     return net;
 }
 
+static inline unsigned bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float float_of(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 /* Is the state's digest the given one? */
 static inline int state_is(const detnn_net *net, const char *digest)
 {

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef TEST_LINKED /* make check links the implementation where a test does not reach into it: it compiles faster */
 #define DETNN_IMPLEMENTATION
+#endif
 #include "detnn.h"
 
 static int test_passed, test_failed, test_bad; /* test_bad: failed checks of the test under way */
