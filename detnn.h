@@ -93,9 +93,9 @@
  *
  * M4. Training. An epoch visits every sample once, in an order that depends on the seed, the epoch's
  * number and the number of samples alone. Steps and epochs are counted from the net's creation. A fit
- * that a callback stopped, in the middle of an epoch too, is continued by the next fit with the same
- * data: the bits are those of a fit that was never stopped, when fit.epochs is what remained (the
- * epoch under way counts as one). predict and evaluate never drop units and never change the net.
+ * that a callback stopped before its end, in the middle of an epoch too, is continued by the next fit with
+ * the same data: the bits are those of a fit that was never stopped, when fit.epochs is what remained (the
+ * epoch under way counts as one). detnn_info(net).samples is 0 where nothing is left to continue. predict and evaluate never drop units and never change the net.
  *
  * M5. Sameness and its limits. The contract below fixes every bit of weights, moments, losses, metrics
  * and predictions. Not part of it: the text of error messages, the sign and payload of a NaN, speed.
@@ -731,7 +731,7 @@ DETNN_API void detnn_clear_gradients(detnn_net *net); /* forgets what forward an
 
 /* Weights by layer and name; null where there is no such tensor. rows and cols (each may be null) get the
  * shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
- * gradient is that of the last step, or of the parts so far; null without training. */
+ * gradient is that of the last step (clipped), or of one part before it; null without training. */
 DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols);
 DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols);
 /* Copies count values in; the count must be the tensor's, the values finite. */
@@ -848,74 +848,81 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Each was tried on all 2^32 inputs against MPFR (tests/prove.c).
 
-   How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32 once.
-   That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16 ulps of a middle
-   are looked at again, by their input: a short table has all those that are nearer than E. The "hardest" case below is the
-   input whose exact value is nearest to a middle, and its distance. No result depends on the contraction of a * b + c. */
+   How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
+   once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
+   ulps of a middle are looked at again, by their input: a short table has all those that are nearer than E, and some
+   more. E is the largest error met, rounded up, with and without fused multiply-add, in samples of every binade. The
+   "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
+   the contraction of a * b + c. */
 
-/* e^x. exp(+-0) = 1, exp(-inf) = +0, exp(+inf) = +inf. +inf from 0x42b17218 (88.72), +0 from 0xc2cff1b5 (-103.97), subnormal
-   from 0xc2aeac50 (-87.34). 1 from 0xb3000000 (-2^-25) to 0x337fffff. E = 1.2; hardest 0xc16912cd, 1.265: no table. */
+/* e^x. exp(+-0) = 1, exp(-inf) = +0, exp(+inf) = +inf. +inf from 0x42b17218 (88.72), +0 from 0xc2cff1b5 (-103.97),
+   subnormal from 0xc2aeac50 (-87.34). 1 from 0xb3000000 (-2^-25) to 0x337fffff. E = 1.2; hardest 0xc16912cd, 1.265:
+   no table. */
 DETNN_API float detnn_exp(float x);
 DETNN_API void detnn_exp_n(const float *x, size_t n, float *y);
 
-/* Natural logarithm. log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0, log(+inf) = +inf. E = 0.8; hardest 0x65d890d3, 0.030. */
+/* Natural logarithm. log(+-0) = -inf, log(x < 0) = NaN, log(1) = +0, log(+inf) = +inf. E = 0.8; hardest 0x65d890d3,
+   0.030. */
 DETNN_API float detnn_log(float x);
 DETNN_API void detnn_log_n(const float *x, size_t n, float *y);
 
-/* e^x - 1. expm1(+-0) = +-0, expm1(-inf) = -1, expm1(+inf) = +inf. -1 from 0xc18aa123 (-17.33), +inf from 0x42b17218 (88.72);
-   x itself for |x| <= 0x33b504f3 (8.4e-8). E = 2.2; hardest 0x3dc252dd, 0.91. */
+/* e^x - 1. expm1(+-0) = +-0, expm1(-inf) = -1, expm1(+inf) = +inf. -1 from 0xc18aa123 (-17.33), +inf from 0x42b17218
+   (88.72); x itself for |x| <= 0x33b504f3 (8.4e-8). E = 2.2; hardest 0x3dc252dd, 0.91. */
 DETNN_API float detnn_expm1(float x);
 DETNN_API void detnn_expm1_n(const float *x, size_t n, float *y);
 
-/* log(1 + x). log1p(+-0) = +-0, log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(+inf) = +inf; x itself for |x| <= 0x33b504f2
-   (8.4e-8). E = 0.8; hardest 0x35400003, 7e-5 (x - x^2/2 + x^3/3 is nearly a tie). */
+/* log(1 + x). log1p(+-0) = +-0, log1p(-1) = -inf, log1p(x < -1) = NaN, log1p(+inf) = +inf; x itself for |x| <=
+   0x33b504f2 (8.4e-8). E = 0.8; hardest 0x35400003, 7e-5 (x - x^2/2 + x^3/3 is nearly a tie). */
 DETNN_API float detnn_log1p(float x);
 DETNN_API void detnn_log1p_n(const float *x, size_t n, float *y);
 
-/* Hyperbolic tangent. tanh(+-0) = +-0, tanh(+-inf) = +-1. +-1 from |x| = 0x41102cb4 (9.011); x itself for |x| <= 0x39b89ba2
-   (3.5e-4). E = 2.4; hardest 0x3ac37de2, 5.04: no table. */
+/* Hyperbolic tangent. tanh(+-0) = +-0, tanh(+-inf) = +-1. +-1 from |x| = 0x41102cb4 (9.011); x itself for |x| <=
+   0x39b89ba2 (3.5e-4). E = 2.4; hardest 0x3ac37de2, 5.04: no table. */
 DETNN_API float detnn_tanh(float x);
 DETNN_API void detnn_tanh_n(const float *x, size_t n, float *y);
 
-/* 1 / (1 + e^-x). sigmoid(+-0) = 1/2, sigmoid(-inf) = +0, sigmoid(+inf) = 1. 1 from 0x418aa123 (17.33), +0 from 0xc2cff1b5
-   (-103.97). E = 2.6; hardest 0xba928601, 0.25, apart from |x| < 2^-12, where 1/2 + x/4 is often a tie and -x^3/48 decides. */
+/* 1 / (1 + e^-x). sigmoid(+-0) = 1/2, sigmoid(-inf) = +0, sigmoid(+inf) = 1. 1 from 0x418aa123 (17.33), +0 from
+   0xc2cff1b5 (-103.97). E = 2.6; hardest 0xba928601, 0.25, apart from |x| < 2^-12, where 1/2 + x/4 is often a tie
+   and -x^3/48 decides. */
 DETNN_API float detnn_sigmoid(float x);
 DETNN_API void detnn_sigmoid_n(const float *x, size_t n, float *y);
 
-/* log(1 + e^x). softplus(+-0) = log(2) = 0x3f317218, softplus(-inf) = +0, softplus(+inf) = +inf. x itself from 0x4168e5c0
-   (14.56), +0 from 0xc2cff1b5 (-103.97). E = 1.9; hardest 0x39ea41d0, 0.044. */
+/* log(1 + e^x). softplus(+-0) = log(2) = 0x3f317218, softplus(-inf) = +0, softplus(+inf) = +inf. x itself from
+   0x4168e5c0 (14.56), +0 from 0xc2cff1b5 (-103.97). E = 1.9; hardest 0x39ea41d0, 0.044. */
 DETNN_API float detnn_softplus(float x);
 DETNN_API void detnn_softplus_n(const float *x, size_t n, float *y);
 
-/* Error function. erf(+-0) = +-0, erf(+-inf) = +-1. +-1 from |x| = 0x407ad445 (3.919). E = 3.8; hardest 0x3940ead6, 0.084. */
+/* Error function. erf(+-0) = +-0, erf(+-inf) = +-1. +-1 from |x| = 0x407ad445 (3.919). E = 3.8; hardest 0x3940ead6,
+   0.084. */
 DETNN_API float detnn_erf(float x);
 DETNN_API void detnn_erf_n(const float *x, size_t n, float *y);
 
-/* x * Phi(x), Phi the normal distribution function (the exact GELU, not the tanh one). gelu(+-0) = +-0, gelu(-inf) = -0,
-   gelu(+inf) = +inf. x itself from 0x40ab1ed9 (5.348), -0 from 0xc165b275 (-14.36). For |x| < 2^-125 the value is just above
-   x/2, often a tie. E = 5.3; hardest 0x37b0a46f, 0.54. */
+/* x * Phi(x), Phi the normal distribution function (the exact GELU, not the tanh one). gelu(+-0) = +-0, gelu(-inf) =
+   -0, gelu(+inf) = +inf. x itself from 0x40ab1ed9 (5.348), -0 from 0xc165b275 (-14.36). For |x| < 2^-125 the value
+   is just above x/2, often a tie. E = 5.3; hardest 0x37b0a46f, 0.54. */
 DETNN_API float detnn_gelu(float x);
 DETNN_API void detnn_gelu_n(const float *x, size_t n, float *y);
 
-/* x / (1 + e^-x). silu(+-0) = +-0, silu(-inf) = -0, silu(+inf) = +inf. x itself from 0x41856a71 (16.68), -0 from 0xc2d95214
-   (-108.66). For |x| < 2^-125 as GELU. E = 4.0; hardest 0xb3800000, 8e-8 (x/2 + x^2/4 is a tie). */
+/* x / (1 + e^-x). silu(+-0) = +-0, silu(-inf) = -0, silu(+inf) = +inf. x itself from 0x41856a71 (16.68), -0 from
+   0xc2d95214 (-108.66). For |x| < 2^-125 as GELU. E = 4.0; hardest 0xb3800000, 8e-8 (x/2 + x^2/4 is a tie). */
 DETNN_API float detnn_silu(float x);
 DETNN_API void detnn_silu_n(const float *x, size_t n, float *y);
 
 /* The derivative of GELU: Phi(x) + x * phi(x). At +-0 1/2, at -inf -0, at +inf 1. 1 from 0x40bd200a (5.910), -0 from
-   0xc168a95e (-14.54). E = 3.7; hardest 0x33206c99, 0.031. */
+   0xc168a95e (-14.54). E = 4.3; hardest 0x33206c99, 0.031. */
 DETNN_API float detnn_gelu_grad(float x);
 DETNN_API void detnn_gelu_grad_n(const float *x, size_t n, float *y);
 
-/* The derivative of SiLU: s * (1 + x * (1 - s)), s = sigmoid(x). At +-0 1/2, at -inf -0, at +inf 1. 1 from 0x419c7365 (19.56),
-   -0 from 0xc2d94d4d (-108.65). E = 4.3 but near the root at -1.2785, where the absolute error is 2^-56 and only 0xbfa3a4e2
-   is nearer to a middle; hardest 0x3a928602, 0.77, apart from |x| < 2^-12, where 1/2 + x/2 is often a tie, as sigmoid. */
+/* The derivative of SiLU: s * (1 + x * (1 - s)), s = sigmoid(x). At +-0 1/2, at -inf -0, at +inf 1. 1 from
+   0x419c7365 (19.56), -0 from 0xc2d94d4d (-108.65). E = 4.3 but near the root at -1.2785, where the absolute error
+   is 2^-56 and only 0xbfa3a4e2 is nearer to a middle; hardest 0x3a928602, 0.77, apart from |x| < 2^-12, where 1/2 +
+   x/2 is often a tie, as sigmoid. */
 DETNN_API float detnn_silu_grad(float x);
 DETNN_API void detnn_silu_grad_n(const float *x, size_t n, float *y);
 
-/* sin(2 pi u) and cos(2 pi u), u any float, reduced exactly. Exact zeros are +0, whatever the sign of u, sin2pi(-0) too;
-   +-inf gives NaN. From |u| = 2^23 on every u is an integer: sin2pi 0, cos2pi 1. cos2pi is 1 for |u| <= 0x3822f983 (3.9e-5).
-   E = 2.6 and 4.4; hardest 0x3d7d7f58 and 0x3e40a02a, 0.27. */
+/* sin(2 pi u) and cos(2 pi u), u any float, reduced exactly. Exact zeros are +0, whatever the sign of u, sin2pi(-0)
+   too; +-inf gives NaN. From |u| = 2^23 on every u is an integer: sin2pi 0, cos2pi 1. cos2pi is 1 for |u| <=
+   0x3822f983 (3.9e-5). E = 2.6 and 4.4; hardest 0x3d7d7f58 and 0x3e40a02a, 0.27. */
 DETNN_API float detnn_sin2pi(float u);
 DETNN_API void detnn_sin2pi_n(const float *u, size_t n, float *y);
 DETNN_API float detnn_cos2pi(float u);
@@ -955,10 +962,15 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_GNU 0
 #endif
 
-#if DETNNI_GNU && !DETNN_PORTABLE && (defined(__x86_64__) || defined(__i386__)) && !defined(__CUDA_ARCH__)
-#define DETNNI_X86 1
+#if DETNNI_GNU && !DETNN_PORTABLE && !DETNN_FREESTANDING && (defined(__x86_64__) || defined(__SSE2__))
+#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one */
 #else
 #define DETNNI_X86 0
+#endif
+#if defined(__i386__) && !defined(__SSE2_MATH__) && defined(__GNUC__) && !defined(__clang__)
+#define DETNNI_X87 1 /* gcc for the 387: told below to use SSE in this header */
+#else
+#define DETNNI_X87 0
 #endif
 
 /* What no pragma below can mend is refused here; what no macro shows is left to detnn_selftest. */
@@ -971,7 +983,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #if FLT_RADIX != 2 || FLT_MANT_DIG != 24 || DBL_MANT_DIG != 53
 #error "detnn.h: float and double must be IEEE 754 binary32 and binary64"
 #endif
-#if defined(__FLT_EVAL_METHOD__) && !(DETNNI_X86 && defined(__i386__))
+#if defined(__FLT_EVAL_METHOD__) && !DETNNI_X87
 #if __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2
 #error "detnn.h: float expressions must be evaluated in float (on x86: -msse2 -mfpmath=sse)"
 #endif
@@ -982,6 +994,9 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #pragma float_control(push)
 #pragma float_control(precise, on)
 #pragma clang fp contract(off) reassociate(off)
+#if defined(__x86_64__) || defined(__i386__)
+#pragma clang fp exceptions(maytrap) /* else clang 14 at -Ofast turns an fma into a product and a sum */
+#endif
 #elif defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
@@ -992,7 +1007,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", "no-associative-math", \
                      "no-reciprocal-math", "no-finite-math-only", "signed-zeros", "trapping-math", \
                      "no-rounding-math", "no-single-precision-constant")
-#if DETNNI_X86 && defined(__i386__)
+#if DETNNI_X87
 #pragma GCC target("sse2,fpmath=sse")
 #endif
 #endif
@@ -1140,16 +1155,18 @@ static inline DETNNI_UNUSED float detnni_sqrt(float x)
 
 /* Entry points run in round to nearest, subnormals kept, exceptions masked, and give the caller's mode
  * back. The bodies are not inlined: compilers move arithmetic across a change of mode. */
-#if DETNNI_X86
+#if DETNNI_GNU && (defined(__x86_64__) || defined(__SSE2__) || DETNNI_X87)
 static uint64_t detnni_fp_enter(void)
 {
-    uint32_t csr = _mm_getcsr();
-    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr(0x1f80);
+    uint32_t csr, wanted = 0x1f80;
+    __asm__ volatile("stmxcsr %0" : "=m"(csr));
+    if ((csr & 0xffc0) != wanted) __asm__ volatile("ldmxcsr %0" : : "m"(wanted) : "memory");
     return csr;
 }
-static void detnni_fp_leave(uint64_t csr)
+static void detnni_fp_leave(uint64_t mode)
 {
-    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr((uint32_t)csr);
+    uint32_t csr = (uint32_t)mode;
+    if ((csr & 0xffc0) != 0x1f80) __asm__ volatile("ldmxcsr %0" : : "m"(csr) : "memory");
 }
 #elif defined(__aarch64__) && DETNNI_GNU && !DETNN_PORTABLE
 static uint64_t detnni_fp_enter(void)
@@ -1438,16 +1455,21 @@ static void detnni_tensor_sha_piece(detnni_tensor_sha *s)
 
 static void detnni_tensor_sha_add(detnni_tensor_sha *s, const float *x, size_t n)
 {
-    size_t i;
-    for (i = 0; i < n; i++) {
-        uint32_t b = x[i] != x[i] ? 0x7fc00000 : detnni_float_bits(x[i]);
-        unsigned char le[4];
-        le[0] = (unsigned char)b;
-        le[1] = (unsigned char)(b >> 8);
-        le[2] = (unsigned char)(b >> 16);
-        le[3] = (unsigned char)(b >> 24);
-        detnni_sha_add(&s->piece, le, 4);
+    while (n) {
+        unsigned char bytes[256];
+        size_t m = detnni_min(n, 64), i;
+        m = detnni_min(m, (size_t)(65536 - s->piece.length) / 4);
+        for (i = 0; i < m; i++) {
+            uint32_t b = x[i] != x[i] ? 0x7fc00000 : detnni_float_bits(x[i]);
+            bytes[4 * i] = (unsigned char)b;
+            bytes[4 * i + 1] = (unsigned char)(b >> 8);
+            bytes[4 * i + 2] = (unsigned char)(b >> 16);
+            bytes[4 * i + 3] = (unsigned char)(b >> 24);
+        }
+        detnni_sha_add(&s->piece, bytes, 4 * m);
         if (s->piece.length == 65536) detnni_tensor_sha_piece(s);
+        x += m;
+        n -= m;
     }
 }
 
@@ -1475,9 +1497,10 @@ DETNN_API char *detnn_tensor_digest(const float *values, size_t count, char out[
 #define DETNNI_EXACT_NUMBER(f) DETNNI_EXACT_##f,
 enum { DETNNI_FUNCTIONS(DETNNI_EXACT_NUMBER) DETNNI_EXACT_COUNT };
 
-/* Odd inputs (private, once): what the vector code asks about lanes that it cannot answer for. Each table lists the inputs
-   whose exact value is nearer to a rounding boundary of binary32 than the error of the binary64 value, with some margin
-   (found by tests/prove.c over all 2^32 inputs), and their correctly rounded results. exp and tanh need none. */
+/* Odd inputs (private, once): what the vector code asks about lanes that it cannot answer for. Each table lists the
+   inputs whose exact value is nearer to a rounding boundary of binary32 than the error of the binary64 value, with
+   some margin (found by tests/prove.c over all 2^32 inputs), and their correctly rounded results. exp and tanh need
+   none. */
 
 DETNNI_DATA uint32_t detnni_odd_expm1[][2] = {
     { 0x33b504f3, 0x33b504f3 }, { 0x34ca62c1, 0x34ca62c3 }, { 0x36322b1b, 0x36322b2a }, { 0x3a254e7a, 0x3a255bd3 },
@@ -1565,8 +1588,9 @@ static DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
     return x > -1.0f ? DETNNI_LOOK_UP(detnni_odd_log1p, x, y) : detnni_float(0xff800000);
 }
 
-/* sigmoid(x) = 1/2 + x/4 - x^3/48 + ..., SiLU'(x) = 1/2 + x/2 - x^3/24 + ...: for |x| < 2^-12 the cubic is smaller than the
-   distance of any other number of x's precision, and only says which way the many ties of the linear part go. */
+/* sigmoid(x) = 1/2 + x/4 - x^3/48 + ..., SiLU'(x) = 1/2 + x/2 - x^3/24 + ...: for |x| < 2^-12 the cubic is smaller
+   than the distance of any other number of x's precision, and only says which way the many ties of the linear part
+   go. */
 static DETNNI_UNUSED float detnni_near_half(float x, double slope)
 {
     double tie = 1.0 / 4503599627370496.0, y = (double)x * slope + 0.5;
@@ -2050,11 +2074,13 @@ typedef struct detnni_kernels {
 
 #ifdef DETNNI_ISA /* once for each instruction set */
 
-/* The vector layer of doubles, for one instruction set chosen by DETNNI_ISA. A kernel sees
-     VD  DETNNI_W doubles, VI the same lanes as 64-bit integers, VM a mask of lanes, and the operations below.
-   + - * / are the compilers' own operators on vectors, since clang under -ffast-math compiles intrinsics with the including
-   program's flags, and re-associates them. Plain C has one lane. The others hold a pair of registers, so that two chains of dependent operations run side by side:
-   each set states its register operations (r_...) once, the pairs are made of them at the end. */
+/* The vector layer of doubles, for one instruction set chosen by DETNNI_ISA. A kernel sees VD (DETNNI_W doubles), VI
+   (the same lanes as 64-bit integers), VM (a mask of lanes), and the operations below. Plain C has one lane. The
+   others hold a pair of registers, so that two chains of dependent operations run side by side: each set states its
+   operations on a register (r_...) once, and the pairs are made of them at the end. On x86 + - * / are the
+   compilers' own operators on vectors: clang compiles intrinsics with the flags of the including program, and under
+   -ffast-math re-associates them. DETNNI_TABLE is 1 where vd_at is cheap; where it is 0, vd_mad must be fused (exp's
+   error bound needs one or the other). */
 
 #define VD        DETNNI_N(vd)
 #define VI        DETNNI_N(vi)
@@ -2094,7 +2120,7 @@ typedef struct detnni_kernels {
 #if DETNNI_ISA == DETNNI_ISA_SCALAR
 
 #define DETNNI_W 1
-#define DETNNI_TABLE 1 /* vd_at is cheap */
+#define DETNNI_TABLE 1
 typedef double VD;
 typedef uint64_t VI;
 typedef int VM;
@@ -2114,8 +2140,8 @@ DETNNI_FN VD vd_min(VD a, VD b) { return a < b ? a : b; }
 DETNNI_FN VD vd_max(VD a, VD b) { return a > b ? a : b; }
 DETNNI_FN VM vd_lt(VD a, VD b) { return a < b; }
 DETNNI_FN VD vd_sel(VM m, VD a, VD b) { return m ? a : b; }
-DETNNI_FN VI vd_bits(VD a) { VI b; memcpy(&b, &a, 8); return b; }
-DETNNI_FN VD vi_double(VI a) { VD b; memcpy(&b, &a, 8); return b; }
+DETNNI_FN VI vd_bits(VD a) { VI b; DETNNI_COPY(&b, &a, 8); return b; }
+DETNNI_FN VD vi_double(VI a) { VD b; DETNNI_COPY(&b, &a, 8); return b; }
 DETNNI_FN VD vd_and(VD a, VD b) { return vi_double(vd_bits(a) & vd_bits(b)); }
 DETNNI_FN VD vd_or(VD a, VD b) { return vi_double(vd_bits(a) | vd_bits(b)); }
 DETNNI_FN VD vd_xor(VD a, VD b) { return vi_double(vd_bits(a) ^ vd_bits(b)); }
@@ -2160,7 +2186,8 @@ typedef struct { __mmask8 a, b; } VM;
 #define r_xor          _mm512_xor_pd
 #define r_bits         _mm512_castpd_si512
 #define r_double       _mm512_castsi512_pd
-#define r_at(t, i)     _mm512_castsi512_pd(_mm512_permutex2var_epi64(_mm512_loadu_si512(t), i, _mm512_loadu_si512(t + 8)))
+#define r_at(t, i)     _mm512_castsi512_pd(_mm512_permutex2var_epi64(_mm512_loadu_si512(t), i, \
+                           _mm512_loadu_si512((t) + 8)))
 #define r_iset(x)      _mm512_set1_epi64((long long)(x))
 #define r_iadd         _mm512_add_epi64
 #define r_isub         _mm512_sub_epi64
@@ -2244,7 +2271,8 @@ typedef struct { __m128d a, b; } VM;
 #define r_ior          _mm_or_si128
 #define r_shl          _mm_slli_epi64
 #define r_shr          _mm_srli_epi64
-#define r_none(x, m)   _mm_castsi128_pd(_mm_shuffle_epi32(_mm_cmpeq_epi32(_mm_and_si128(x, m), _mm_setzero_si128()), 0xa0))
+#define r_none(x, m)   _mm_castsi128_pd(_mm_shuffle_epi32(_mm_cmpeq_epi32(_mm_and_si128(x, m), \
+                                                                          _mm_setzero_si128()), 0xa0))
 #define r_mnone        _mm_setzero_pd()
 #define r_mor          _mm_or_pd
 #define r_any(x, y)    (_mm_movemask_pd(_mm_or_pd(x, y)) != 0)
@@ -2273,7 +2301,8 @@ typedef struct { uint64x2_t a, b; } VM;
 #define r_and(x, y)    r_double(vandq_u64(r_bits(x), r_bits(y)))
 #define r_or(x, y)     r_double(vorrq_u64(r_bits(x), r_bits(y)))
 #define r_xor(x, y)    r_double(veorq_u64(r_bits(x), r_bits(y)))
-#define r_at(t, i)     r_double(vcombine_u64(vld1_u64((t) + (vgetq_lane_u64(i, 0) & 15)), vld1_u64((t) + (vgetq_lane_u64(i, 1) & 15))))
+#define r_at(t, i)     r_double(vcombine_u64(vld1_u64((t) + (vgetq_lane_u64(i, 0) & 15)), \
+                                             vld1_u64((t) + (vgetq_lane_u64(i, 1) & 15))))
 #define r_iset(x)      vdupq_n_u64(x)
 #define r_iadd         vaddq_u64
 #define r_isub         vsubq_u64
@@ -2285,6 +2314,44 @@ typedef struct { uint64x2_t a, b; } VM;
 #define r_mnone        vdupq_n_u64(0)
 #define r_mor          vorrq_u64
 #define r_any(x, y)    (vmaxvq_u32(vreinterpretq_u32_u64(vorrq_u64(x, y))) != 0)
+
+#elif DETNNI_ISA == DETNNI_ISA_WASM
+
+#define DETNNI_W 4
+#define DETNNI_TABLE 1
+typedef struct { v128_t a, b; } VD;
+typedef struct { v128_t a, b; } VI;
+typedef struct { v128_t a, b; } VM;
+#define r_set(x)       wasm_f64x2_splat(x)
+#define r_load(p)      wasm_f64x2_promote_low_f32x4(wasm_v128_load64_zero(p))
+#define r_store(p, x)  wasm_v128_store64_lane(p, wasm_f32x4_demote_f64x2_zero(x), 0)
+#define r_add          wasm_f64x2_add
+#define r_sub          wasm_f64x2_sub
+#define r_mul          wasm_f64x2_mul
+#define r_div          wasm_f64x2_div
+#define r_mad(x, y, z) wasm_f64x2_add(wasm_f64x2_mul(x, y), z)
+#define r_min(x, y)    wasm_f64x2_pmin(y, x)
+#define r_max(x, y)    wasm_f64x2_pmax(y, x)
+#define r_lt           wasm_f64x2_lt
+#define r_sel(m, x, y) wasm_v128_bitselect(x, y, m)
+#define r_and          wasm_v128_and
+#define r_or           wasm_v128_or
+#define r_xor          wasm_v128_xor
+#define r_bits(x)      (x)
+#define r_double(x)    (x)
+#define r_at(t, i)     wasm_i64x2_make((int64_t)(t)[wasm_i64x2_extract_lane(i, 0) & 15], \
+                                       (int64_t)(t)[wasm_i64x2_extract_lane(i, 1) & 15])
+#define r_iset(x)      wasm_i64x2_splat((int64_t)(x))
+#define r_iadd         wasm_i64x2_add
+#define r_isub         wasm_i64x2_sub
+#define r_iand         wasm_v128_and
+#define r_ior          wasm_v128_or
+#define r_shl          wasm_i64x2_shl
+#define r_shr          wasm_u64x2_shr
+#define r_none(x, m)   wasm_i64x2_eq(wasm_v128_and(x, m), wasm_i64x2_splat(0))
+#define r_mnone        wasm_i64x2_splat(0)
+#define r_mor          wasm_v128_or
+#define r_any(x, y)    wasm_v128_any_true(wasm_v128_or(x, y))
 
 #endif
 
@@ -2360,10 +2427,11 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 
 /* The exact functions: one body each over the vector layer, compiled once for each instruction set.
 
-   Each body computes the value in binary64 with a relative error of a few 2^-53. A result within 16 ulps of the middle of
-   two neighbouring floats is "odd": only there could rounding to binary32 go wrong, or differ between a fused and an
-   unfused multiply-add. The mask says which lanes are odd (about one in 2^24), and detnni_fix_... answers for them from
-   the input: the few inputs whose exact value is nearer to a middle than the error are listed there with their results. */
+   Each body computes the value in binary64 with a relative error of a few 2^-53. A result within 16 ulps of the
+   middle of two neighbouring floats is "odd": only there could rounding to binary32 go wrong, or differ between a
+   fused and an unfused multiply-add. The mask says which lanes are odd (about one in 2^24), and detnni_fix_...
+   answers for them from the input: the inputs whose exact value is nearer to a middle than the error are listed
+   there with their results. */
 
 #define DETNNI_ROUND 6755399441055744.0 /* 1.5 * 2^52: x + it - it is x rounded to an integer */
 
@@ -2425,7 +2493,8 @@ DETNNI_FN VD DETNNI_N(exp_core)(VD x)
 #endif
 }
 
-/* k * log(2) + log(1 + f), |k| < 1100, 0.7 < 1 + f < 1.42: log(1 + f) = 2 atanh(s) = f - s (f - R(s^2)), s = f / (2 + f). */
+/* k log(2) + log(1 + f) + base, 0.7 < 1 + f < 1.42. With s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - s (f -
+   R(s^2)). */
 DETNNI_FN VD DETNNI_N(log_core)(VD k, VD f, VD base)
 {
     VD s = vd_div(f, vd_sub(vd_set(-2.0), f)), u = vd_mul(s, s), v = vd_mul(u, u); /* s negated */
@@ -2438,7 +2507,8 @@ DETNNI_FN VD DETNNI_N(log_core)(VD k, VD f, VD base)
     s = vd_mad(s, vd_mad(p0, u, f), vd_mul(k, vd_set(5.4979230187083712e-14)));
     return vd_add(vd_mad(k, vd_set(0.69314718055989033), base), vd_add(f, s));
 }
-/* The exponent k of x = 2^k * z, sqrt(1/2) <= z < sqrt(2), and its part of the bits; k > 200 unless x is positive and finite. */
+/* The exponent k of x = 2^k * z, sqrt(1/2) <= z < sqrt(2), and its part of the bits (k + 256 in the exponent's
+   place). k > 200 unless x is positive and finite. */
 DETNNI_FN VD DETNNI_N(exponent)(VD x, VI *part)
 {
     VI t = vi_add(vd_bits(x), vi_set(0xd0195f619980c433u)); /* 256 << 52, less the bits of sqrt(1/2) */
@@ -2535,7 +2605,8 @@ DETNNI_FN VD DETNNI_N(softplus)(VD x, VM *odd)
 DETNNI_FN VD DETNNI_N(erf_core)(VD x)
 {
     VD x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
-    VD y0 = vd_set(1.4219206782812736e-29), y1 = vd_set(-5.5890389877877047e-31), y2 = vd_set(4.2305195662488564e-32), y3 = vd_set(-1.4400188484776097e-33);
+    VD y0 = vd_set(1.4219206782812736e-29), y1 = vd_set(-5.5890389877877047e-31);
+    VD y2 = vd_set(4.2305195662488564e-32), y3 = vd_set(-1.4400188484776097e-33);
     y0 = vd_mad(y0, x4, vd_set(5.923892195660087e-24));
     y1 = vd_mad(y1, x4, vd_set(-2.6309258363926844e-25));
     y2 = vd_mad(y2, x4, vd_set(1.1699535890252974e-26));
@@ -2573,7 +2644,8 @@ DETNNI_FN VD DETNNI_N(erf)(VD x, VM *odd)
 DETNNI_FN VD DETNNI_N(gelu_core)(VD x)
 {
     VD x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
-    VD y0 = vd_set(1.8691742490385479e-09), y1 = vd_set(-5.1761785111542736e-08), y2 = vd_set(4.8398274556838759e-09), y3 = vd_set(8.914691709513401e-09);
+    VD y0 = vd_set(1.8691742490385479e-09), y1 = vd_set(-5.1761785111542736e-08);
+    VD y2 = vd_set(4.8398274556838759e-09), y3 = vd_set(8.914691709513401e-09);
     y0 = vd_mad(y0, x4, vd_set(-8.9923060667895441e-08));
     y0 = vd_mad(y0, x4, vd_set(-4.3029742104239522e-06));
     y1 = vd_mad(y1, x4, vd_set(-8.3009416572404092e-07));
@@ -2606,11 +2678,13 @@ DETNNI_FN VD DETNNI_N(gelu)(VD x, VM *odd)
     return y;
 }
 
-/* GELU'(-a) = exp(-a^2/2) (a - root) Q(x): the root is a factor of its own, so that the value is as exact near it as elsewhere */
+/* GELU'(-a) = exp(-a^2/2) (a - root) Q(x), x as above: the root is a factor of its own, so that the value is as exact
+   near it as elsewhere */
 DETNNI_FN VD DETNNI_N(gelu_grad_core)(VD x)
 {
     VD x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
-    VD y0 = vd_set(-2.2251374310787892e-10), y1 = vd_set(1.0329474961011515e-08), y2 = vd_set(2.3631003406813496e-09), y3 = vd_set(-5.5485919164706125e-10);
+    VD y0 = vd_set(-2.2251374310787892e-10), y1 = vd_set(1.0329474961011515e-08);
+    VD y2 = vd_set(2.3631003406813496e-09), y3 = vd_set(-5.5485919164706125e-10);
     y0 = vd_mad(y0, x4, vd_set(-4.3858008914284106e-10));
     y0 = vd_mad(y0, x4, vd_set(4.9192916453695115e-07));
     y1 = vd_mad(y1, x4, vd_set(3.4950831236498584e-07));
@@ -2642,7 +2716,7 @@ DETNNI_FN VD DETNNI_N(gelu_grad)(VD x, VM *odd)
     return y;
 }
 
-/* (-1)^j sin(2 pi r) + (x - x), j = the lowest bit of t, |r| <= 1/4; the last turns -0 into +0 and infinity into NaN */
+/* (-1)^j sin(2 pi r) + (x - x), j the lowest bit of t, |r| <= 1/4; x - x turns -0 into +0 and infinity into NaN */
 DETNNI_FN VD DETNNI_N(sin_core)(VD r, VD t, VD x)
 {
     VD u = vd_mul(r, r), v = vd_mul(u, u);
@@ -5168,7 +5242,7 @@ static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, con
     s->loss_sum = 0.0;
     s->correct = 0;
     *stop = fit->patience && s->stale >= fit->patience;
-    if (fit->on_epoch && fit->on_epoch(fit->user, net, &p)) *stop = 2;
+    if (fit->on_epoch && fit->on_epoch(fit->user, net, &p) && !*stop) *stop = 2;
     return DETNN_OK;
 }
 
@@ -5194,7 +5268,6 @@ DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data 
         s->best_epoch = s->stale = 0;
         s->has_best = 0;
     }
-    stop = fit->patience && s->stale >= fit->patience && !s->position; /* a callback stopped where patience ended */
     for (done = 0; done < fit->epochs && !stop; done++) {
         detnni_order order = detnni_order_of(net->desc.seed, s->epoch, s->samples);
         while (s->position < s->samples) {
@@ -5216,8 +5289,8 @@ DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data 
         }
         r = detnni_end_epoch(net, data, fit, validation, &stop, err);
         if (r) return r;
+        if (stop == 2 && done + 1 < fit->epochs) return detnni_ok(err); /* to be continued */
     }
-    if (stop == 2) return detnni_ok(err);
     s->samples = 0;
     if (fit->restore_best && s->has_best) {
         DETNNI_COPY(net->own_weights, net->best, net->parameters * sizeof(float));
@@ -5492,6 +5565,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_TEXT
 #undef DETNNI_UNUSED
 #undef DETNNI_X86
+#undef DETNNI_X87
 #undef DETNNI_ZERO
 #if defined(__clang__)
 #pragma float_control(pop)

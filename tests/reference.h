@@ -1,4 +1,5 @@
-/* What the tests compare with: slow and straightforward forms of the manual's rules. Include it after test.h. */
+/* What the tests compare with: slow and straightforward forms of the manual's rules. Include it
+ * after test.h. */
 #ifndef REFERENCE_H
 #define REFERENCE_H
 
@@ -14,7 +15,10 @@ static inline float ref_float(uint32_t b) { float x; memcpy(&x, &b, 4); return x
 static inline int ref_nan(float x) { return (ref_bits(x) & 0x7fffffff) > 0x7f800000; }
 static inline int ref_infinite(float x) { return (ref_bits(x) & 0x7fffffff) == 0x7f800000; }
 /* The same bits, or both NaN. */
-static inline int ref_same(float a, float b) { return ref_bits(a) == ref_bits(b) || (ref_nan(a) && ref_nan(b)); }
+static inline int ref_same(float a, float b)
+{
+    return ref_bits(a) == ref_bits(b) || (ref_nan(a) && ref_nan(b));
+}
 /* The first index where a and b differ, n where they do not. */
 static inline size_t ref_differ(const float *a, const float *b, size_t n)
 {
@@ -45,7 +49,10 @@ static inline ref_big ref_big_of(uint64_t m, int shift)
         if (m >> k & 1) b.limb[(shift + k) / 32] |= (uint32_t)1 << ((shift + k) % 32);
     return b;
 }
-static inline int ref_big_bit(const ref_big *b, int i) { return i >= 0 && (b->limb[i / 32] >> (i % 32) & 1); }
+static inline int ref_big_bit(const ref_big *b, int i)
+{
+    return i >= 0 && (b->limb[i / 32] >> (i % 32) & 1);
+}
 static inline int ref_big_top(const ref_big *b) /* the highest bit, -1 for 0 */
 {
     int i = 32 * REF_LIMBS - 1;
@@ -59,7 +66,8 @@ static inline int ref_big_below(const ref_big *a, const ref_big *b)
         if (a->limb[i] != b->limb[i]) return a->limb[i] < b->limb[i];
     return 0;
 }
-static inline ref_big ref_big_sum(const ref_big *a, const ref_big *b, int negative) /* a + b or a - b */
+static inline ref_big ref_big_sum(const ref_big *a, const ref_big *b,
+                                  int negative) /* a + b or a - b */
 {
     ref_big r;
     uint64_t carry = (uint64_t)negative;
@@ -92,7 +100,8 @@ static inline uint32_t ref_split(float x, int *e)
 
 static inline float ref_fma_exact(float a, float b, float c)
 {
-    uint32_t sp = (ref_bits(a) ^ ref_bits(b)) & 0x80000000, sc = ref_bits(c) & 0x80000000, ma, mb, mc;
+    uint32_t sp = (ref_bits(a) ^ ref_bits(b)) & 0x80000000, sc = ref_bits(c) & 0x80000000, ma, mb,
+             mc;
     int ea, eb, ec;
     ref_big p, q, r;
     if (ref_nan(a) || ref_nan(b) || ref_nan(c)) return ref_float(0x7fc00000);
@@ -118,8 +127,9 @@ static inline float ref_fma_exact(float a, float b, float c)
     return ref_big_round(&r, ref_big_top(&r) < 0 ? 0 : sp);
 }
 
-/* The same, faster: the product is exact in binary64, and the rounded sum rounds once more like the exact
- * one unless it is halfway between two floats; there, and near subnormals, the integers answer. */
+/* The same, faster: the product is exact in binary64, and the rounded sum rounds once more like
+ * the exact one unless it is halfway between two floats; there, and near subnormals, the
+ * integers answer. */
 static inline float ref_fma(float a, float b, float c)
 {
     double s = (double)a * (double)b + (double)c, size = s < 0.0 ? -s : s;
@@ -187,7 +197,8 @@ static inline float ref_max(const float *x, size_t n)
 
 enum { REF_KERNEL = 1, REF_BIAS, REF_DROPOUT, REF_ORDER, REF_USER };
 
-static inline uint32_t ref_word(uint64_t seed, uint64_t step, uint32_t purpose, uint32_t layer, uint64_t e)
+static inline uint32_t ref_word(uint64_t seed, uint64_t step, uint32_t purpose, uint32_t layer,
+                                uint64_t e)
 {
     uint32_t counter[4], out[4];
     counter[0] = (uint32_t)(e / 4);
@@ -204,11 +215,12 @@ static inline float ref_normal_of(uint32_t a, uint32_t b, int second)
     float r = (float)detnni_sqrt64((double)s);
     return r * (second ? detnn_sin2pi(u2) : detnn_cos2pi(u2));
 }
-static inline float ref_normal(uint64_t seed, uint64_t step, uint32_t purpose, uint32_t layer, uint64_t e)
+static inline float ref_normal(uint64_t seed, uint64_t step, uint32_t purpose, uint32_t layer,
+                               uint64_t e)
 {
     uint64_t even = e / 2 * 2;
-    return ref_normal_of(ref_word(seed, step, purpose, layer, even), ref_word(seed, step, purpose, layer, even + 1),
-                         (int)(e % 2));
+    return ref_normal_of(ref_word(seed, step, purpose, layer, even),
+                         ref_word(seed, step, purpose, layer, even + 1), (int)(e % 2));
 }
 
 /* Test data: numbers from [-1, 1), and with special values among them. */
@@ -230,9 +242,10 @@ static inline float ref_any(uint64_t *state)
 
 /* ---- Statistics ---- */
 
-/* Does chi-square of counts against what is expected lie within 4.5 deviations of a normal variable, to
- * either side (Wilson, Hilferty 1931)? expected null: total / cells each. */
-static inline int ref_fits(const uint32_t *count, const double *expected, size_t cells, double total)
+/* Does chi-square of counts against what is expected lie within 4.5 deviations of a normal
+ * variable, to either side (Wilson, Hilferty 1931)? expected null: total / cells each. */
+static inline int ref_fits(const uint32_t *count, const double *expected, size_t cells,
+                           double total)
 {
     double chi = 0.0, df = (double)cells - 1.0, v = 2.0 / (9.0 * df);
     double wide = 4.5 * detnni_sqrt64(v), least = 1.0 - v - wide, most = 1.0 - v + wide;

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Every compiler, flag, platform, sanitizer and analyser: a row each, as many at once as there are processors.
+# The golden trainings, and where it says so all test programs, must give the same bits. A row whose tool is
+# missing fails under CI and is counted as skipped elsewhere. The last line is "N passed, N failed" (", N skipped").
+cd "$(dirname "$0")/.." || exit 1
+out=build/all
+rm -rf $out && mkdir -p $out
+warn="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion"
+tests=$(ls tests/test_*.c)
+n=0
+
+# row NAME TOOL FUNCTION ARGUMENTS...: runs "FUNCTION ARGUMENTS" with its output in a log, in the background
+row() {
+    local name=$1 tool=$2 id
+    shift 2
+    n=$((n + 1)) id=$(printf '%s/%03d' $out $n)
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    {
+        begin=$SECONDS
+        if ! command -v "$tool" >/dev/null; then
+            if [ -n "$CI" ]; then result=FAILED; else result=skipped; fi
+            echo "$tool is not installed (make deps)" >"$id.log"
+        elif "$@" "$id" >"$id.log" 2>&1; then result=ok
+        else result=FAILED; fi
+        echo "$result" >"$id.result"
+        printf '%-8s %-64s %3d s\n' "$result" "$name" $((SECONDS - begin))
+        [ $result = ok ] || sed 's/^/    /' "$id.log" | tail -n 15
+    } &
+}
+
+golden() { # FLAGS COMPILER RUNNER ID: the golden trainings, by all sets of kernels that are there
+    local flags=$1 cc=$2 run=$3 id=$4 isa
+    $cc $flags -I. -x "${lang:-c}" tests/golden.c -o "$id" || return 1
+    for isa in "" "--isa plain" "--parts"; do $run "$id" $isa --check tests/golden.txt || return 1; done
+}
+every_test() { # FLAGS COMPILER RUNNER ID: all test programs
+    local flags=$1 cc=$2 run=$3 id=$4 t
+    for t in $tests; do
+        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -o "$id.run" -lpthread && $run "$id.run" || { echo "$t"; return 1; }
+    done
+}
+warnings() { # COMPILER STANDARD LANGUAGE ID: no warning, with the implementation and without
+    printf '#include "detnn.h"\nint main(void) { return 0; }\n' >"$4.c"
+    printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return 0; }\n' >"$4.i.c"
+    $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.c" -o "$4.o" && $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.i.c" -o "$4.o" &&
+        $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -DDETNN_STATIC=1 -c "$4.i.c" -o "$4.o"
+}
+features() { # ID: every feature left out in turn, and all of them; and the other configuration macros
+    local f
+    printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return detnn_selftest(0) != DETNN_OK; }\n' >"$1.c"
+    for f in 0xffe 0xffd 0xffb 0xff7 0xfef 0xfdf 0xfbf 0xf7f 0xeff 0xdff 0xbff 0x7ff 0x000 0x001; do
+        gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f "$1.c" -o "$1" && "$1" || { echo "DETNN_FEATURES=$f"; return 1; }
+    done
+    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 "-DDETNN_FREESTANDING=1 -ffreestanding"; do
+        gcc -std=c99 $warn -Werror -O1 -I. $f "$1.c" -o "$1" && "$1" || { echo "$f"; return 1; }
+    done
+}
+oracle() { python3 tests/oracle.py >"$1.txt" && diff "$1.txt" tests/golden.txt; }
+leaks() { # ID: nothing but what the manual names stays defined, and only detnn_ symbols are exported
+    echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -x c - | awk '/#define DETNNI_/ { print $2 }' |
+        grep -vxE 'DETNNI_(ENUM|ALPHA\(activation\)|START|DONE)'
+    [ $? = 1 ] || return 1
+    printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$1.c"
+    gcc -std=c99 -I. -c "$1.c" -o "$1.o" && ! nm -g --defined-only "$1.o" | awk '{ print $3 }' | grep -v '^detnn_'
+}
+script() { bash "$@"; }
+
+for o in -O0 -O1 -O2 -O3 -Os -Og; do row "golden: gcc $o" gcc golden "$o" gcc ""; done
+for o in -O0 -O2 -O3 -Os; do row "golden: clang $o" clang golden "$o" clang ""; done
+for f in "-O2 -march=native" "-O3 -march=native -ffp-contract=fast" "-O2 -flto" "-Ofast" "-O2 -ffast-math -march=native" "-O2 -mfma"; do
+    row "golden: gcc $f" gcc golden "$f" gcc ""
+    row "golden: clang $f" clang golden "$f" clang ""
+done
+lang=c++
+for c in g++ clang++; do
+    row "golden: $c -std=c++11 -O2" $c golden "-std=c++11 -O2" $c ""
+    row "golden: $c -std=c++20 -O3" $c golden "-std=c++20 -O3" $c ""
+done
+row "every test: g++ -std=c++11 -O1" g++ every_test "-std=c++11 $warn -Werror -O1" g++ ""
+lang=c
+row "golden: gcc -m32 -msse2 -mfpmath=sse" gcc golden "-O2 -m32 -msse2 -mfpmath=sse" gcc ""
+row "golden: gcc -m32 (x87 flags)" gcc golden "-O2 -m32" gcc ""
+row "golden: plain C only" gcc golden "-O2 -DDETNN_PORTABLE=1" gcc ""
+row "golden: s390x, big-endian (qemu)" s390x-linux-gnu-gcc golden "-O1 -static" s390x-linux-gnu-gcc qemu-s390x
+row "golden: s390x, contracted and fast (qemu)" s390x-linux-gnu-gcc golden "-O2 -Ofast -static" s390x-linux-gnu-gcc qemu-s390x
+row "golden: aarch64, NEON (qemu)" aarch64-linux-gnu-gcc golden "-O2 -static" aarch64-linux-gnu-gcc qemu-aarch64
+row "every test: clang, address and undefined behaviour" clang every_test \
+    "-std=c99 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
+row "every test: gcc -O3 -march=native" gcc every_test "-std=c11 -O3 -march=native $warn -Werror" gcc ""
+row "golden: valgrind" valgrind golden "-O1 -g -DDETNN_PORTABLE=1" gcc "valgrind -q --error-exitcode=9"
+for s in c99 c11 c17; do
+    row "warnings: gcc -std=$s" gcc warnings gcc $s c
+    row "warnings: clang -std=$s" clang warnings clang $s c
+done
+for s in c++11 c++14 c++17 c++20; do
+    row "warnings: g++ -std=$s" g++ warnings g++ $s c++
+    row "warnings: clang++ -std=$s" clang++ warnings clang++ $s c++
+done
+row "features and configuration macros" gcc features
+row "macros and symbols" gcc leaks
+row "the oracle, in exact arithmetic" python3 oracle
+for s in tests/break.sh tests/freestanding.sh; do [ -f $s ] && row "$s" bash script $s; done
+wait
+passed=$(cat $out/*.result | grep -c ok) failed=$(cat $out/*.result | grep -c FAILED) skipped=$(cat $out/*.result | grep -c skipped)
+if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
+[ "$failed" = 0 ]
