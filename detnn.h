@@ -854,6 +854,9 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    more. E is the largest error met, rounded up, with and without fused multiply-add, in samples of every binade. The
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
    the contraction of a * b + c. */
+#define DETNN_FUNCTIONS(F) /* their names, for lists */                                                  \
+    F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu)               \
+    F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
 
 /* e^x. exp(+-0) = 1, exp(-inf) = +0, exp(+inf) = +inf. +inf from 0x42b17218 (88.72), +0 from 0xc2cff1b5 (-103.97),
    subnormal from 0xc2aeac50 (-87.34). 1 from 0xb3000000 (-2^-25) to 0x337fffff. E = 1.2; hardest 0xc16912cd, 1.265:
@@ -994,8 +997,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #pragma float_control(push)
 #pragma float_control(precise, on)
 #pragma clang fp contract(off) reassociate(off)
-#if defined(__x86_64__) || defined(__i386__)
-#pragma clang fp exceptions(maytrap) /* else clang 14 at -Ofast turns an fma into a product and a sum */
+#ifdef __FAST_MATH__
+#pragma clang fp exceptions(maytrap) /* else clang 14 turns an fma into a product and a sum */
 #endif
 #elif defined(__GNUC__)
 #pragma GCC diagnostic push
@@ -1491,11 +1494,8 @@ DETNN_API char *detnn_tensor_digest(const float *values, size_t count, char out[
 
 /* ---- Exact functions: the exceptional inputs (their bodies are in section 11) ---- */
 
-#define DETNNI_FUNCTIONS(F)                                                                              \
-    F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf)                     \
-    F(gelu) F(silu) F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
 #define DETNNI_EXACT_NUMBER(f) DETNNI_EXACT_##f,
-enum { DETNNI_FUNCTIONS(DETNNI_EXACT_NUMBER) DETNNI_EXACT_COUNT };
+enum { DETNN_FUNCTIONS(DETNNI_EXACT_NUMBER) DETNNI_EXACT_COUNT };
 
 /* Odd inputs (private, once): what the vector code asks about lanes that it cannot answer for. Each table lists the
    inputs whose exact value is nearer to a rounding boundary of binary32 than the error of the binary64 value, with
@@ -2786,7 +2786,7 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
     } \
 }
 #endif
-DETNNI_FUNCTIONS(DETNNI_ARRAY)
+DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_ARRAY
 #undef DETNNI_ROUND
 
@@ -3069,7 +3069,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
     DETNNI_N(add), DETNNI_N(magnitude),
-    { DETNNI_FUNCTIONS(DETNNI_EXACT_ENTRY) }
+    { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
 
 #undef DETNNI_1
@@ -3221,7 +3221,7 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
     {                                                                                                    \
         detnni_kernels_of(DETNN_ISA_AUTO)->exact[DETNNI_EXACT_##f](x, n, y);                             \
     }
-DETNNI_FUNCTIONS(DETNNI_EXACT_PUBLIC)
+DETNN_FUNCTIONS(DETNNI_EXACT_PUBLIC)
 
 /* ==== 13. Network: memory and creation ================================================================== */
 
@@ -5552,7 +5552,6 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_FIX
 #undef DETNNI_FMA_PLAIN
 #undef DETNNI_FPSCR_MODE
-#undef DETNNI_FUNCTIONS
 #undef DETNNI_G
 #undef DETNNI_GNU
 #undef DETNNI_GUARDED

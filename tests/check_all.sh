@@ -55,6 +55,9 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
         gcc -std=c99 $warn -Werror -O1 -I. $f "$1.c" -o "$1" && "$1" || { echo "$f"; return 1; }
     done
 }
+prove() { # FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary function against MPFR
+    gcc -O2 $1 -I. tests/prove.c -o "$3" -lmpfr -lgmp -lm && "$3" $2 -s 256 -r "$(date +%s)"
+}
 oracle() { python3 tests/oracle.py >"$1.txt" && diff "$1.txt" tests/golden.txt; }
 leaks() { # ID: nothing but what the manual names stays defined, and only detnn_ symbols are exported
     echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -x c - | awk '/#define DETNNI_/ { print $2 }' |
@@ -96,6 +99,8 @@ for s in c++11 c++14 c++17 c++20; do
     row "warnings: g++ -std=$s" g++ warnings g++ $s c++
     row "warnings: clang++ -std=$s" clang++ warnings clang++ $s c++
 done
+row "elementary functions: a sample, every set of kernels" gcc prove "" ""
+row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle

@@ -1,6 +1,7 @@
-/* A program without a C library: -ffreestanding -DDETNN_FREESTANDING=1, memory from a static block. It returns 0
- * when its training ends in the digest that a hosted program gets (SMALL_STATE), else the number of what failed.
- * tests/freestanding.sh builds it and looks at what it needs from outside. */
+/* A program without a C library: -ffreestanding -DDETNN_FREESTANDING=1, memory from a static
+ * block. It returns 0 when its training ends in the digest that a hosted program gets
+ * (SMALL_STATE), else the number of what failed. tests/freestanding.sh builds it and looks at what
+ * it needs from outside. */
 #define DETNN_IMPLEMENTATION
 #include "detnn.h"
 #include "small.h"
@@ -19,7 +20,8 @@ static int run(void)
     char digest[DETNN_DIGEST_TEXT], table[700];
     size_t size = 0;
     if (detnn_selftest(&err)) return 1;
-    if (detnn_net_create(&net, &desc, &err) != DETNN_ERROR_MEMORY || net) return 2; /* there is no malloc */
+    /* there is no malloc */
+    if (detnn_net_create(&net, &desc, &err) != DETNN_ERROR_MEMORY || net) return 2;
     if (detnn_net_size(&desc, &size, &err) || size > sizeof block) return 3;
     if (detnn_net_init(&net, &desc, block, sizeof block, &err)) return 4;
     if (detnn_fit(net, &data, &fit, &err)) return 5;

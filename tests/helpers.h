@@ -1,4 +1,5 @@
-/* What the tests of errors, memory, symptoms and traces share. Include it after test.h and small.h. */
+/* What the tests of errors, memory, symptoms and traces share. Include it after test.h and
+ * small.h. */
 #ifndef HELPERS_H
 #define HELPERS_H
 

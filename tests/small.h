@@ -1,5 +1,5 @@
-/* A small training that several tests share, with digests that tests/oracle.py agrees to. Needs nothing of the
- * C library, so that the freestanding test can use it. Include it after detnn.h. */
+/* A small training that several tests share, with digests that tests/oracle.py agrees to. Needs
+ * nothing of the C library, so that the freestanding test can use it. Include it after detnn.h. */
 #ifndef SMALL_H
 #define SMALL_H
 
@@ -54,7 +54,8 @@ static inline detnn_fit_desc small_fit(uint64_t epochs)
 }
 
 /* What remains in every build: plain SGD, ReLU and softmax; weights from the caller. */
-static const detnn_layer tiny_layers[] = { DETNN_DENSE(7, DETNN_RELU), DETNN_DENSE(SMALL_CLASSES, DETNN_SOFTMAX) };
+static const detnn_layer tiny_layers[] = { DETNN_DENSE(7, DETNN_RELU),
+                                          DETNN_DENSE(SMALL_CLASSES, DETNN_SOFTMAX) };
 
 static inline detnn_net_desc tiny_desc(void)
 {

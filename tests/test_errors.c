@@ -1,5 +1,6 @@
-/* Bad input, one by one: each is refused with its code and a sentence that names it; nothing changes, nothing
- * leaks; and all the same where the caller does not want to hear of it (err is null). */
+/* Bad input, one by one: each is refused with its code and a sentence that names it; nothing
+ * changes, nothing leaks; and all the same where the caller does not want to hear of it (err is
+ * null). */
 #include "test.h"
 #include "small.h"
 #include "helpers.h"
@@ -23,24 +24,24 @@ static void end_net(void)
     CHECK(memory.blocks == 0 && memory.bytes == 0 && memory.wrong == 0);
 }
 
-/* Evaluates call twice, with err = &error and with err = null; both must give code, the first a sentence with
- * word in it; the net's state and the memory held stay as they were. */
-#define REFUSED(expected, word, call)                                                               \
-    do {                                                                                            \
-        char before[DETNN_DIGEST_TEXT];                                                             \
-        size_t blocks = memory.blocks;                                                              \
-        detnn_result result;                                                                        \
-        detnn_state_digest(net, before);                                                            \
-        memset(&error, 0x55, sizeof error);                                                         \
-        err = &error;                                                                               \
-        result = call;                                                                              \
-        CHECKF(result == (expected), "code %d (%s)", (int)result, error.text);                      \
-        CHECK(error.code == result && memchr(error.text, 0, sizeof error.text));                    \
-        CHECKF(strstr(error.text, word), "no \"%s\" in \"%.219s\"", word, error.text);              \
-        CHECK(state_is(net, before) && memory.blocks == blocks);                                    \
-        err = NULL;                                                                                 \
-        CHECK(call == (expected));                                                                  \
-        CHECK(state_is(net, before) && memory.blocks == blocks);                                    \
+/* Evaluates call twice, with err = &error and with err = null; both must give code, the first a
+ * sentence with word in it; the net's state and the memory held stay as they were. */
+#define REFUSED(expected, word, call)                                                       \
+    do {                                                                                    \
+        char before[DETNN_DIGEST_TEXT];                                                     \
+        size_t blocks = memory.blocks;                                                      \
+        detnn_result result;                                                                \
+        detnn_state_digest(net, before);                                                    \
+        memset(&error, 0x55, sizeof error);                                                 \
+        err = &error;                                                                       \
+        result = call;                                                                      \
+        CHECKF(result == (expected), "code %d (%s)", (int)result, error.text);              \
+        CHECK(error.code == result && memchr(error.text, 0, sizeof error.text));            \
+        CHECKF(strstr(error.text, word), "no \"%s\" in \"%.219s\"", word, error.text);      \
+        CHECK(state_is(net, before) && memory.blocks == blocks);                            \
+        err = NULL;                                                                         \
+        CHECK(call == (expected));                                                          \
+        CHECK(state_is(net, before) && memory.blocks == blocks);                            \
     } while (0)
 
 /* NaN, infinity, -infinity */
@@ -87,7 +88,8 @@ static void null_pointers(void)
     REFUSED(DETNN_ERROR_NULL, "desc is null", detnn_net_create(&none, NULL, err));
     CHECK(!none);
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_net_init(NULL, &desc, block, sizeof block, err));
-    REFUSED(DETNN_ERROR_NULL, "desc is null", detnn_net_init(&none, NULL, block, sizeof block, err));
+    REFUSED(DETNN_ERROR_NULL, "desc is null",
+            detnn_net_init(&none, NULL, block, sizeof block, err));
     REFUSED(DETNN_ERROR_NULL, "block is null", detnn_net_init(&none, &desc, NULL, 1 << 20, err));
     CHECK(!none);
     REFUSED(DETNN_ERROR_NULL, "desc is null", detnn_net_size(NULL, &size, err));
@@ -116,8 +118,10 @@ static void null_pointers(void)
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_predict(NULL, data.x, 1, y, err));
     REFUSED(DETNN_ERROR_NULL, "x is null", detnn_predict(net, NULL, 1, y, err));
     REFUSED(DETNN_ERROR_NULL, "y is null", detnn_predict(net, data.x, 1, NULL, err));
-    REFUSED(DETNN_ERROR_NULL, "net is null", detnn_predict_const(NULL, data.x, 1, y, block, sizeof block, err));
-    REFUSED(DETNN_ERROR_NULL, "scratch is null", detnn_predict_const(net, data.x, 1, y, NULL, 1 << 20, err));
+    REFUSED(DETNN_ERROR_NULL, "net is null",
+            detnn_predict_const(NULL, data.x, 1, y, block, sizeof block, err));
+    REFUSED(DETNN_ERROR_NULL, "scratch is null",
+            detnn_predict_const(net, data.x, 1, y, NULL, 1 << 20, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_forward(NULL, data.x, 1, y, err));
     REFUSED(DETNN_ERROR_NULL, "x is null", detnn_forward(net, NULL, 1, y, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_backward(NULL, y, NULL, err));
@@ -126,7 +130,8 @@ static void null_pointers(void)
     detnn_clear_gradients(net);
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_step(NULL, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_weights_set(NULL, 1, DETNN_BIAS, y, 8, err));
-    REFUSED(DETNN_ERROR_NULL, "values is null", detnn_weights_set(net, 1, DETNN_BIAS, NULL, 8, err));
+    REFUSED(DETNN_ERROR_NULL, "values is null",
+            detnn_weights_set(net, 1, DETNN_BIAS, NULL, 8, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_freeze(NULL, 1, 1, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_set_learning_rate(NULL, 0.5f, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_snapshot(NULL, block, 1, err));
@@ -134,14 +139,21 @@ static void null_pointers(void)
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_restore(NULL, block, 1, err));
     REFUSED(DETNN_ERROR_NULL, "memory is null", detnn_restore(net, NULL, 1 << 20, err));
     REFUSED(DETNN_ERROR_NULL, "net is null", detnn_trace_start(NULL, NULL, err));
-    REFUSED(DETNN_ERROR_NULL, "pointer is null", detnn_initialize(NULL, 1, 0, DETNN_KERNEL, 2, 2, y, err));
-    REFUSED(DETNN_ERROR_NULL, "pointer is null", detnn_initialize(&zeros, 1, 0, DETNN_KERNEL, 2, 2, NULL, err));
-    REFUSED(DETNN_ERROR_NULL, "null", detnn_optimizer_update(NULL, &constant, 0, 0, 1, y, y + 1, NULL, NULL, err));
-    REFUSED(DETNN_ERROR_NULL, "null", detnn_optimizer_update(&sgd, NULL, 0, 0, 1, y, y + 1, NULL, NULL, err));
-    REFUSED(DETNN_ERROR_NULL, "null", detnn_optimizer_update(&sgd, &constant, 0, 0, 1, NULL, y, NULL, NULL, err));
-    REFUSED(DETNN_ERROR_NULL, "null", detnn_optimizer_update(&sgd, &constant, 0, 0, 1, y, NULL, NULL, NULL, err));
+    REFUSED(DETNN_ERROR_NULL, "pointer is null",
+            detnn_initialize(NULL, 1, 0, DETNN_KERNEL, 2, 2, y, err));
+    REFUSED(DETNN_ERROR_NULL, "pointer is null",
+            detnn_initialize(&zeros, 1, 0, DETNN_KERNEL, 2, 2, NULL, err));
+    REFUSED(DETNN_ERROR_NULL, "null",
+            detnn_optimizer_update(NULL, &constant, 0, 0, 1, y, y + 1, NULL, NULL, err));
+    REFUSED(DETNN_ERROR_NULL, "null",
+            detnn_optimizer_update(&sgd, NULL, 0, 0, 1, y, y + 1, NULL, NULL, err));
+    REFUSED(DETNN_ERROR_NULL, "null",
+            detnn_optimizer_update(&sgd, &constant, 0, 0, 1, NULL, y, NULL, NULL, err));
+    REFUSED(DETNN_ERROR_NULL, "null",
+            detnn_optimizer_update(&sgd, &constant, 0, 0, 1, y, NULL, NULL, NULL, err));
     sgd = detnn_adam(0.5f);
-    REFUSED(DETNN_ERROR_NULL, "2 moments", detnn_optimizer_update(&sgd, &constant, 0, 0, 1, y, y + 1, y + 2, NULL, err));
+    REFUSED(DETNN_ERROR_NULL, "2 moments",
+            detnn_optimizer_update(&sgd, &constant, 0, 0, 1, y, y + 1, y + 2, NULL, err));
     end_net();
 }
 
@@ -159,7 +171,8 @@ static void null_pointers_without_a_result(void)
     CHECK(detnn_weights(NULL, 0, DETNN_KERNEL, &rows, &cols) == NULL && rows == 0 && cols == 0);
     CHECK(detnn_gradient(NULL, 0, DETNN_KERNEL, NULL, NULL) == NULL);
     CHECK(detnn_summary(NULL, text, sizeof text) > 0 && detnn_summary(NULL, NULL, 0) > 0);
-    CHECK(!strcmp(detnn_result_text(DETNN_RESULT_COUNT), "?") && !strcmp(detnn_isa_name(DETNN_ISA_COUNT), "?"));
+    CHECK(!strcmp(detnn_result_text(DETNN_RESULT_COUNT), "?")
+          && !strcmp(detnn_isa_name(DETNN_ISA_COUNT), "?"));
     CHECK(!strcmp(detnn_activation_name(DETNN_ACTIVATION_COUNT), "?"));
 }
 
@@ -202,20 +215,27 @@ static void sizes_of_descriptions(void)
 static void unknown_kinds(void)
 {
     BAD_DESC(DETNN_ERROR_VALUE, "layer 0: unknown kind", layers[0].kind = DETNN_LAYER_KIND_COUNT);
-    BAD_DESC(DETNN_ERROR_VALUE, "layer 1 (dense): unknown activation", layers[1].activation = DETNN_ACTIVATION_COUNT);
-    BAD_DESC(DETNN_ERROR_VALUE, "kernel initializer", layers[1].kernel.kind = DETNN_INITIALIZER_COUNT);
+    BAD_DESC(DETNN_ERROR_VALUE, "layer 1 (dense): unknown activation",
+             layers[1].activation = DETNN_ACTIVATION_COUNT);
+    BAD_DESC(DETNN_ERROR_VALUE, "kernel initializer",
+             layers[1].kernel.kind = DETNN_INITIALIZER_COUNT);
     BAD_DESC(DETNN_ERROR_VALUE, "bias initializer", layers[1].bias.kind = DETNN_INITIALIZER_COUNT);
     BAD_DESC(DETNN_ERROR_VALUE, "unknown loss", desc.loss = DETNN_LOSS_COUNT);
-    BAD_DESC(DETNN_ERROR_VALUE, "optimizer: unknown kind", desc.optimizer.kind = DETNN_OPTIMIZER_COUNT);
-    BAD_DESC(DETNN_ERROR_VALUE, "schedule: unknown kind", desc.schedule.kind = DETNN_SCHEDULE_COUNT);
+    BAD_DESC(DETNN_ERROR_VALUE, "optimizer: unknown kind",
+             desc.optimizer.kind = DETNN_OPTIMIZER_COUNT);
+    BAD_DESC(DETNN_ERROR_VALUE, "schedule: unknown kind",
+             desc.schedule.kind = DETNN_SCHEDULE_COUNT);
     BAD_DESC(DETNN_ERROR_VALUE, "isa", desc.isa = DETNN_ISA_COUNT);
 #ifndef __cplusplus /* where values outside of an enum are not undefined */
     BAD_DESC(DETNN_ERROR_VALUE, "layer 4: unknown kind", layers[4].kind = (detnn_layer_kind)-1);
     BAD_DESC(DETNN_ERROR_VALUE, "unknown activation", layers[4].activation = (detnn_activation)-1);
-    BAD_DESC(DETNN_ERROR_VALUE, "kernel initializer", layers[1].kernel.kind = (detnn_initializer_kind)1000000);
+    BAD_DESC(DETNN_ERROR_VALUE, "kernel initializer",
+             layers[1].kernel.kind = (detnn_initializer_kind)1000000);
     BAD_DESC(DETNN_ERROR_VALUE, "unknown loss", desc.loss = (detnn_loss)-1);
-    BAD_DESC(DETNN_ERROR_VALUE, "optimizer: unknown kind", desc.optimizer.kind = (detnn_optimizer_kind)-2);
-    BAD_DESC(DETNN_ERROR_VALUE, "schedule: unknown kind", desc.schedule.kind = (detnn_schedule_kind)77);
+    BAD_DESC(DETNN_ERROR_VALUE, "optimizer: unknown kind",
+             desc.optimizer.kind = (detnn_optimizer_kind)-2);
+    BAD_DESC(DETNN_ERROR_VALUE, "schedule: unknown kind",
+             desc.schedule.kind = (detnn_schedule_kind)77);
     BAD_DESC(DETNN_ERROR_VALUE, "isa", desc.isa = (detnn_isa)-1);
 #endif
 }
@@ -270,15 +290,20 @@ static void optimizers_and_schedules(void)
 static void layers_and_losses(void)
 {
     int i;
-    BAD_DESC(DETNN_ERROR_VALUE, "alpha", (layers[1].activation = DETNN_LEAKY_RELU, layers[1].alpha = -1.0f));
-    BAD_DESC(DETNN_ERROR_VALUE, "alpha", (layers[1].activation = DETNN_ELU, layers[1].alpha = 0.0f));
+    BAD_DESC(DETNN_ERROR_VALUE, "alpha",
+             (layers[1].activation = DETNN_LEAKY_RELU, layers[1].alpha = -1.0f));
+    BAD_DESC(DETNN_ERROR_VALUE, "alpha",
+             (layers[1].activation = DETNN_ELU, layers[1].alpha = 0.0f));
     for (i = 0; i < 3; i++) {
-        BAD_DESC(DETNN_ERROR_VALUE, "alpha", (layers[1].activation = DETNN_ELU, layers[1].alpha = odd(i)));
+        BAD_DESC(DETNN_ERROR_VALUE, "alpha",
+                 (layers[1].activation = DETNN_ELU, layers[1].alpha = odd(i)));
         BAD_DESC(DETNN_ERROR_VALUE, "kernel initializer", layers[1].kernel.a = odd(i));
         BAD_DESC(DETNN_ERROR_VALUE, "bias initializer", layers[3].bias.b = odd(i));
     }
-    BAD_DESC(DETNN_ERROR_VALUE, "uniform from", (layers[1].kernel.kind = DETNN_UNIFORM, layers[1].kernel.a = 1.0f));
-    BAD_DESC(DETNN_ERROR_VALUE, "deviation", (layers[1].kernel.kind = DETNN_NORMAL, layers[1].kernel.b = -1.0f));
+    BAD_DESC(DETNN_ERROR_VALUE, "uniform from",
+             (layers[1].kernel.kind = DETNN_UNIFORM, layers[1].kernel.a = 1.0f));
+    BAD_DESC(DETNN_ERROR_VALUE, "deviation",
+             (layers[1].kernel.kind = DETNN_NORMAL, layers[1].kernel.b = -1.0f));
     BAD_DESC(DETNN_ERROR_SHAPE, "only the first", layers[1] = layers[0]);
     BAD_DESC(DETNN_ERROR_SHAPE, "softmax or linear", layers[4].activation = DETNN_RELU);
     BAD_DESC(DETNN_ERROR_SHAPE, "cross_entropy needs", desc.layer_count = 3); /* ends in dropout */
@@ -308,7 +333,8 @@ static void no_memory(void)
     CHECK(!detnn_net_size(&desc, &size, NULL));
     sprintf(need, "needs %lu", (unsigned long)size);
     memory.refuse = 1;
-    REFUSED(DETNN_ERROR_MEMORY, need, detnn_net_create(&none, (desc.allocator = counter_of(&memory), &desc), err));
+    REFUSED(DETNN_ERROR_MEMORY, need,
+            detnn_net_create(&none, (desc.allocator = counter_of(&memory), &desc), err));
     CHECK(!none);
     memory.refuse = 0;
     REFUSED(DETNN_ERROR_MEMORY, need, detnn_net_init(&none, &desc, block, sizeof block, err));
@@ -321,13 +347,15 @@ static void no_memory(void)
     end_net();
 }
 
+#define NO_BIAS(units)                                                                \
+    DETNN_DENSE_EX(units, DETNN_LINEAR, 1.0f, DETNN_ZEROS, 0.0f, 0.0f, DETNN_ZEROS,   \
+                   0.0f, 0.0f, 0, 0)
+
 /* The same number of weights and bytes is not the same net. */
 static void snapshots_of_equal_size(void)
 {
     static const detnn_layer a[] = { DETNN_DENSE(6, DETNN_RELU), DETNN_DENSE(4, DETNN_LINEAR) };
-    static const detnn_layer b[] = { DETNN_DENSE_EX(8, DETNN_RELU, 1.0f, DETNN_ZEROS, 0.0f, 0.0f, DETNN_ZEROS, 0.0f,
-                                                    0.0f, 0, 0), DETNN_DENSE_EX(3, DETNN_LINEAR, 1.0f, DETNN_ZEROS,
-                                                    0.0f, 0.0f, DETNN_ZEROS, 0.0f, 0.0f, 0, 0) };
+    static const detnn_layer b[] = { NO_BIAS(8), NO_BIAS(3) };
     static char foreign[5000];
     detnn_net_desc desc = small_desc();
     detnn_net *other;
@@ -377,7 +405,8 @@ static void snapshots(void)
     desc = small_desc();
     desc.keep_best = 1;
     other = make(&desc);
-    CHECK(detnn_snapshot_size(other) > size && !detnn_snapshot(other, foreign, sizeof foreign, NULL));
+    CHECK(detnn_snapshot_size(other) > size
+          && !detnn_snapshot(other, foreign, sizeof foreign, NULL));
     REFUSED(DETNN_ERROR_SHAPE, "best weights", detnn_restore(net, foreign, sizeof foreign, err));
     detnn_net_destroy(other);
     end_net();
@@ -408,7 +437,8 @@ static void destroyed_or_never_made(void)
         REFUSED(DETNN_ERROR_STATE, "not a net", detnn_train_batch(gone, &data, NULL, err));
         REFUSED(DETNN_ERROR_STATE, "not a net", detnn_evaluate(gone, &data, &m, err));
         REFUSED(DETNN_ERROR_STATE, "not a net", detnn_predict(gone, data.x, 1, y, err));
-        REFUSED(DETNN_ERROR_STATE, "not a net", detnn_predict_const(gone, data.x, 1, y, y, sizeof y, err));
+        REFUSED(DETNN_ERROR_STATE, "not a net",
+                detnn_predict_const(gone, data.x, 1, y, y, sizeof y, err));
         REFUSED(DETNN_ERROR_STATE, "not a net", detnn_forward(gone, data.x, 1, y, err));
         REFUSED(DETNN_ERROR_STATE, "not a net", detnn_backward(gone, y, NULL, err));
         REFUSED(DETNN_ERROR_STATE, "not a net", detnn_step(gone, err));
@@ -459,7 +489,8 @@ static void predict_only_nets_do_not_train(void)
 
 /* ---- Data ---- */
 
-static float bad_x[SMALL_SAMPLES][SMALL_INPUTS], bad_targets[SMALL_SAMPLES][SMALL_CLASSES], bad_weights[SMALL_SAMPLES];
+static float bad_x[SMALL_SAMPLES][SMALL_INPUTS];
+static float bad_targets[SMALL_SAMPLES][SMALL_CLASSES], bad_weights[SMALL_SAMPLES];
 static uint32_t bad_labels[SMALL_SAMPLES];
 
 /* Good data, in arrays that a test may spoil; soft: targets instead of labels. */
@@ -536,7 +567,8 @@ static void values_of_data(void)
     refused_everywhere(DETNN_ERROR_SIZE, "count is 0", &data);
     data.count = (size_t)-1;
     refused_everywhere(DETNN_ERROR_SIZE, "do not fit", &data);
-    data.count = (size_t)-1 / sizeof(float) / SMALL_INPUTS; /* fits as x, but not on the way through the net */
+    /* fits as x, but not on the way through the net */
+    data.count = (size_t)-1 / sizeof(float) / SMALL_INPUTS;
     refused_everywhere(DETNN_ERROR_SIZE, "do not fit", &data);
     data = spoilable(0);
     data.targets = &bad_targets[0][0];
@@ -609,7 +641,8 @@ static void ways_to_fit(void)
     end_net();
     desc.batch_max = 64;
     make_net(&desc);
-    BAD_FIT(DETNN_ERROR_SIZE, "parts_max 2", (fit.batch_size = (size_t)-1, fit.validation_split = 0.0f));
+    BAD_FIT(DETNN_ERROR_SIZE, "parts_max 2",
+            (fit.batch_size = (size_t)-1, fit.validation_split = 0.0f));
     REFUSED(DETNN_ERROR_STATE, "standardize", detnn_train_batch(net, &data, NULL, err));
     CHECK(!detnn_adapt(net, &data, NULL));
     REFUSED(DETNN_ERROR_SIZE, "parts_max 2", detnn_train_batch(net, &data, NULL, err));
@@ -663,7 +696,8 @@ static void set_line(float w, float b)
     CHECK(!detnn_weights_set(net, 0, DETNN_BIAS, &b, 1, NULL));
 }
 
-/* Five good samples, then, in sample 5 of 8 in batches of 2, one whose loss overflows: epoch 0, step 2. */
+/* Five good samples, then, in sample 5 of 8 in batches of 2, one whose loss overflows: epoch 0,
+ * step 2. */
 static void loss_overflows_in_the_middle(void)
 {
     static const float targets[8] = { 1.0f, 2.0f, 1.0f, 0.0f, 1.0f, 1e30f, 0.0f, 1.0f };
@@ -688,7 +722,8 @@ static void loss_overflows_in_the_middle(void)
     good.targets = targets + 2;
     CHECK(!detnn_train_batch(other, &good, NULL, NULL));
     CHECK(same_weights(net, other) && detnn_info(net).step == 2 && detnn_info(net).position == 4);
-    REFUSED(DETNN_ERROR_NONFINITE, "epoch 0, step 2: the loss of sample 5", detnn_fit(net, &data, &fit, err));
+    REFUSED(DETNN_ERROR_NONFINITE, "epoch 0, step 2: the loss of sample 5",
+            detnn_fit(net, &data, &fit, err));
     data.x = x + 4;
     data.targets = targets + 4;
     data.count = 2;
@@ -727,7 +762,8 @@ static void gradients_and_updates_overflow(void)
     float dy = 1e30f, x = 1e30f, nan = odd(0);
     make_net(&desc);
     set_line(0.0f, 0.0f);
-    REFUSED(DETNN_ERROR_NONFINITE, "gradient of layer 0 (kernel), element 0", one_step(1e25f, 1e18f));
+    REFUSED(DETNN_ERROR_NONFINITE, "gradient of layer 0 (kernel), element 0",
+            one_step(1e25f, 1e18f));
     REFUSED(DETNN_ERROR_NONFINITE, "gradient of layer 0 (kernel)",
             (detnn_clear_gradients(net), detnn_forward(net, &x, 1, NULL, err) ? DETNN_OK
              : detnn_backward(net, &dy, NULL, err) ? DETNN_OK : detnn_step(net, err)));
@@ -740,7 +776,8 @@ static void gradients_and_updates_overflow(void)
     desc.optimizer = detnn_sgd(1e38f); /* the update overflows: w = 0 + 1e38 * 20 */
     make_net(&desc);
     set_line(0.0f, 0.0f);
-    REFUSED(DETNN_ERROR_NONFINITE, "a weight of layer 0 (kernel), element 0", one_step(1.0f, 10.0f));
+    REFUSED(DETNN_ERROR_NONFINITE, "a weight of layer 0 (kernel), element 0",
+            one_step(1.0f, 10.0f));
     REFUSED(DETNN_ERROR_NONFINITE, "a weight of layer 0 (bias), element 0", one_step(0.0f, 10.0f));
     end_net();
     desc.optimizer = detnn_adam(0.5f); /* the second moment overflows: g = 4e19 * 2, squared */
@@ -784,7 +821,8 @@ static void standardize_before_it_has_seen_data(void)
     float y[3], scratch[64];
     make_net(&desc);
     REFUSED(DETNN_ERROR_STATE, "standardize", detnn_predict(net, data.x, 1, y, err));
-    REFUSED(DETNN_ERROR_STATE, "standardize", detnn_predict_const(net, data.x, 1, y, scratch, sizeof scratch, err));
+    REFUSED(DETNN_ERROR_STATE, "standardize",
+            detnn_predict_const(net, data.x, 1, y, scratch, sizeof scratch, err));
     REFUSED(DETNN_ERROR_STATE, "standardize", detnn_evaluate(net, &data, &m, err));
     REFUSED(DETNN_ERROR_STATE, "standardize", detnn_forward(net, data.x, 1, y, err));
     REFUSED(DETNN_ERROR_STATE, "standardize", detnn_train_batch(net, &data, NULL, err));
@@ -807,7 +845,8 @@ static void forward_backward_step_in_order(void)
     REFUSED(DETNN_ERROR_STATE, "no backward", detnn_step(net, err));
     REFUSED(DETNN_ERROR_SIZE, "0 samples", detnn_forward(net, data.x, 0, NULL, err));
     REFUSED(DETNN_ERROR_SIZE, "batch_max is 128", detnn_forward(net, data.x, 129, NULL, err));
-    REFUSED(DETNN_ERROR_SIZE, "batch_max is 128", detnn_forward(net, data.x, (size_t)-1, NULL, err));
+    REFUSED(DETNN_ERROR_SIZE, "batch_max is 128",
+            detnn_forward(net, data.x, (size_t)-1, NULL, err));
     CHECK(!detnn_forward(net, data.x, 8, NULL, NULL));
     REFUSED(DETNN_ERROR_STATE, "no backward", detnn_step(net, err));
     REFUSED(DETNN_ERROR_STATE, "under way", detnn_fit(net, &data, &fit, err));
@@ -835,15 +874,18 @@ static void rules_of_parts(void)
     desc.parts_max = 3;
     make_net(&desc);
     for (i = 0; i < 5; i++) { /* after such a first part there is no second */
-        CHECK(!detnn_forward(net, x, bad_first[i], NULL, NULL) && !detnn_backward(net, dy, NULL, NULL));
+        CHECK(!detnn_forward(net, x, bad_first[i], NULL, NULL)
+              && !detnn_backward(net, dy, NULL, NULL));
         REFUSED(DETNN_ERROR_STATE, "64 * 2^k", detnn_forward(net, x, bad_first[i], NULL, err));
         detnn_clear_gradients(net);
     }
     CHECK(!detnn_forward(net, x, 64, NULL, NULL) && !detnn_backward(net, dy, NULL, NULL));
-    REFUSED(DETNN_ERROR_STATE, "64 * 2^k", detnn_forward(net, x, 65, NULL, err)); /* larger than the first */
+    /* larger than the first */
+    REFUSED(DETNN_ERROR_STATE, "64 * 2^k", detnn_forward(net, x, 65, NULL, err));
     REFUSED(DETNN_ERROR_STATE, "64 * 2^k", detnn_forward(net, x, 128, NULL, err));
     CHECK(!detnn_forward(net, x, 30, NULL, NULL) && !detnn_backward(net, dy, NULL, NULL));
-    REFUSED(DETNN_ERROR_STATE, "64 * 2^k", detnn_forward(net, x, 64, NULL, err)); /* after the short last one */
+    /* after the short last one */
+    REFUSED(DETNN_ERROR_STATE, "64 * 2^k", detnn_forward(net, x, 64, NULL, err));
     detnn_clear_gradients(net);
     for (i = 0; i < 3; i++)
         CHECK(!detnn_forward(net, x, 64, NULL, NULL) && !detnn_backward(net, dy, NULL, NULL));
@@ -864,7 +906,8 @@ static void going_on_after_a_failed_step(void)
     make_net(&desc);
     detnn_state_digest(net, start);
     x[0] = dy[0] = 1e30f;
-    for (i = 0; i < 3; i++) CHECK(!detnn_forward(net, x, 64, NULL, NULL) && !detnn_backward(net, dy, NULL, NULL));
+    for (i = 0; i < 3; i++) CHECK(!detnn_forward(net, x, 64, NULL, NULL)
+                                  && !detnn_backward(net, dy, NULL, NULL));
     CHECK(detnn_step(net, NULL) == DETNN_ERROR_NONFINITE);
     CHECK(detnn_gradient(net, 0, DETNN_KERNEL, NULL, NULL)[0] > 1e38f); /* kept, to be looked at */
     REFUSED(DETNN_ERROR_STATE, "the step failed", detnn_step(net, err));
@@ -873,7 +916,8 @@ static void going_on_after_a_failed_step(void)
     CHECK(state_is(net, start));
     detnn_clear_gradients(net);
     x[0] = dy[0] = 1.0f;
-    CHECK(!detnn_forward(net, x, 64, NULL, NULL) && !detnn_backward(net, dy, NULL, NULL) && !detnn_step(net, NULL));
+    CHECK(!detnn_forward(net, x, 64, NULL, NULL) && !detnn_backward(net, dy, NULL, NULL)
+          && !detnn_step(net, NULL));
     end_net();
 }
 
@@ -887,43 +931,57 @@ static void weights_and_layers(void)
     make_net(&desc);
     REFUSED(DETNN_ERROR_SHAPE, "5 x 8", detnn_weights_set(net, 1, DETNN_KERNEL, w, 39, err));
     REFUSED(DETNN_ERROR_SHAPE, "got 0", detnn_weights_set(net, 1, DETNN_KERNEL, w, 0, err));
-    REFUSED(DETNN_ERROR_VALUE, "layer 2 has no kernel", detnn_weights_set(net, 2, DETNN_KERNEL, w, 40, err));
-    REFUSED(DETNN_ERROR_VALUE, "layer 1 has no mean", detnn_weights_set(net, 1, DETNN_MEAN, w, 8, err));
+    REFUSED(DETNN_ERROR_VALUE, "layer 2 has no kernel",
+            detnn_weights_set(net, 2, DETNN_KERNEL, w, 40, err));
+    REFUSED(DETNN_ERROR_VALUE, "layer 1 has no mean",
+            detnn_weights_set(net, 1, DETNN_MEAN, w, 8, err));
     REFUSED(DETNN_ERROR_VALUE, "layer 5", detnn_weights_set(net, 5, DETNN_KERNEL, w, 40, err));
-    REFUSED(DETNN_ERROR_VALUE, "layer", detnn_weights_set(net, (size_t)-1, DETNN_KERNEL, w, 40, err));
-    REFUSED(DETNN_ERROR_VALUE, "such tensor", detnn_weights_set(net, 1, DETNN_TENSOR_COUNT, w, 40, err));
+    REFUSED(DETNN_ERROR_VALUE, "layer",
+            detnn_weights_set(net, (size_t)-1, DETNN_KERNEL, w, 40, err));
+    REFUSED(DETNN_ERROR_VALUE, "such tensor",
+            detnn_weights_set(net, 1, DETNN_TENSOR_COUNT, w, 40, err));
     for (i = 0; i < 3; i++) {
         w[37] = odd(i);
         REFUSED(DETNN_ERROR_DATA, "value 37", detnn_weights_set(net, 1, DETNN_KERNEL, w, 40, err));
     }
-    REFUSED(DETNN_ERROR_DATA, "deviation is 0", detnn_weights_set(net, 0, DETNN_DEVIATION, w, 5, err));
+    REFUSED(DETNN_ERROR_DATA, "deviation is 0",
+            detnn_weights_set(net, 0, DETNN_DEVIATION, w, 5, err));
     w[0] = -1.0f;
-    REFUSED(DETNN_ERROR_DATA, "deviation is -1", detnn_weights_set(net, 0, DETNN_DEVIATION, w, 5, err));
+    REFUSED(DETNN_ERROR_DATA, "deviation is -1",
+            detnn_weights_set(net, 0, DETNN_DEVIATION, w, 5, err));
     REFUSED(DETNN_ERROR_VALUE, "layer 2 is not a dense", detnn_freeze(net, 2, 1, err));
     REFUSED(DETNN_ERROR_VALUE, "layer 9", detnn_freeze(net, 9, 1, err));
     REFUSED(DETNN_ERROR_VALUE, "learning_rate", detnn_set_learning_rate(net, 0.0f, err));
     REFUSED(DETNN_ERROR_VALUE, "learning_rate", detnn_set_learning_rate(net, -1.0f, err));
-    for (i = 0; i < 3; i++) REFUSED(DETNN_ERROR_VALUE, "learning_rate", detnn_set_learning_rate(net, odd(i), err));
+    for (i = 0; i < 3; i++) REFUSED(DETNN_ERROR_VALUE, "learning_rate",
+                                    detnn_set_learning_rate(net, odd(i), err));
     end_net();
 }
 
 static void building_blocks(void)
 {
-    detnn_initializer bad = { DETNN_INITIALIZER_COUNT, 0.0f, 0.0f }, zeros = { DETNN_ZEROS, 0.0f, 0.0f };
+    detnn_initializer bad = { DETNN_INITIALIZER_COUNT, 0.0f, 0.0f },
+        zeros = { DETNN_ZEROS, 0.0f, 0.0f };
     detnn_optimizer o = detnn_sgd(0.5f);
     detnn_schedule s = detnn_schedule_default();
     float w[4] = { 1.0f, 2.0f, 3.0f, 4.0f }, g[4] = { 1.0f, 1.0f, 1.0f, 1.0f };
-    REFUSED(DETNN_ERROR_VALUE, "initializer", detnn_initialize(&bad, 1, 0, DETNN_KERNEL, 2, 2, w, err));
-    REFUSED(DETNN_ERROR_VALUE, "kernel or bias", detnn_initialize(&zeros, 1, 0, DETNN_MEAN, 2, 2, w, err));
+    REFUSED(DETNN_ERROR_VALUE, "initializer",
+            detnn_initialize(&bad, 1, 0, DETNN_KERNEL, 2, 2, w, err));
+    REFUSED(DETNN_ERROR_VALUE, "kernel or bias",
+            detnn_initialize(&zeros, 1, 0, DETNN_MEAN, 2, 2, w, err));
     REFUSED(DETNN_ERROR_SIZE, "0 x 2", detnn_initialize(&zeros, 1, 0, DETNN_KERNEL, 0, 2, w, err));
     REFUSED(DETNN_ERROR_SIZE, "2 x 0", detnn_initialize(&zeros, 1, 0, DETNN_KERNEL, 2, 0, w, err));
-    REFUSED(DETNN_ERROR_SIZE, "out of range", detnn_initialize(&zeros, 1, 1u << 24, DETNN_KERNEL, 2, 2, w, err));
-    REFUSED(DETNN_ERROR_SIZE, "out of range", detnn_initialize(&zeros, 1, 0, DETNN_KERNEL, (size_t)-1, (size_t)-1, w, err));
+    REFUSED(DETNN_ERROR_SIZE, "out of range",
+            detnn_initialize(&zeros, 1, 1u << 24, DETNN_KERNEL, 2, 2, w, err));
+    REFUSED(DETNN_ERROR_SIZE, "out of range",
+            detnn_initialize(&zeros, 1, 0, DETNN_KERNEL, (size_t)-1, (size_t)-1, w, err));
     o.learning_rate = -1.0f;
-    REFUSED(DETNN_ERROR_VALUE, "learning_rate", detnn_optimizer_update(&o, &s, 0, 0, 4, g, w, NULL, NULL, err));
+    REFUSED(DETNN_ERROR_VALUE, "learning_rate",
+            detnn_optimizer_update(&o, &s, 0, 0, 4, g, w, NULL, NULL, err));
     o = detnn_sgd(0.5f);
     s.period = 0;
-    REFUSED(DETNN_ERROR_VALUE, "period", detnn_optimizer_update(&o, &s, 0, 0, 4, g, w, NULL, NULL, err));
+    REFUSED(DETNN_ERROR_VALUE, "period",
+            detnn_optimizer_update(&o, &s, 0, 0, 4, g, w, NULL, NULL, err));
     CHECK(w[0] == 1.0f && w[1] == 2.0f && w[2] == 3.0f && w[3] == 4.0f);
 }
 
@@ -957,11 +1015,13 @@ static detnn_data source_data(source *s)
     return data;
 }
 
-/* Fails at some call: the net is as after the last whole step, and going on gives the bits of a training that
- * never failed. All calls of three epochs: adapting reads every sample twice, then steps and validation. */
+/* Fails at some call: the net is as after the last whole step, and going on gives the bits of a
+ * training that never failed. All calls of three epochs: adapting reads every sample twice, then
+ * steps and validation. */
 static void a_failing_callback_in_the_middle(void)
 {
-    static const char *const words[] = { "data.get failed on sample", ": x[2] is NaN", ": label 9", ": weight -1" };
+    static const char *const words[] = { "data.get failed on sample", ": x[2] is NaN", ": label 9",
+                                        ": weight -1" };
     detnn_net_desc desc = small_desc();
     detnn_fit_desc fit = small_fit(4);
     source s = { 0, 0, 0 };
@@ -979,7 +1039,8 @@ static void a_failing_callback_in_the_middle(void)
         s.how = (int)(at / 7 % 4);
         make_net(&desc);
         fit = small_fit(4);
-        CHECK(detnn_fit(net, &data, &fit, &error) == (s.how ? DETNN_ERROR_DATA : DETNN_ERROR_CALLBACK));
+        CHECK(detnn_fit(net, &data, &fit, &error) == (s.how ? DETNN_ERROR_DATA
+                                                      : DETNN_ERROR_CALLBACK));
         CHECKF(strstr(error.text, words[s.how]) && strstr(error.text, "sample "), "%s", error.text);
         CHECK(s.calls == at); /* nothing more was asked */
         failed++;
@@ -1008,7 +1069,8 @@ static void callbacks_and_arrays(void)
     s.calls = 0;
     s.fail_at = 5;
     REFUSED(DETNN_ERROR_CALLBACK, "sample 4", (s.calls = 0, detnn_evaluate(net, &data, &m, err)));
-    REFUSED(DETNN_ERROR_CALLBACK, "sample 4", (s.calls = 0, detnn_train_batch(net, &data, NULL, err)));
+    REFUSED(DETNN_ERROR_CALLBACK, "sample 4",
+            (s.calls = 0, detnn_train_batch(net, &data, NULL, err)));
     REFUSED(DETNN_ERROR_CALLBACK, "sample 4", (s.calls = 0, detnn_adapt(net, &data, err)));
     end_net();
     desc.predict_only = 1;
@@ -1030,7 +1092,8 @@ static void evaluate_between_forward_and_backward(void)
     for (i = 0; i < 24; i++) dy[i] = 1.0f;
     make_net(&desc);
     other = make(&desc);
-    CHECK(!detnn_forward(net, small_x[20], 8, NULL, NULL) && !detnn_forward(other, small_x[20], 8, NULL, NULL));
+    CHECK(!detnn_forward(net, small_x[20], 8, NULL, NULL)
+          && !detnn_forward(other, small_x[20], 8, NULL, NULL));
     CHECK(!detnn_predict(net, small_x[0], 8, y, NULL));
     (void)detnn_evaluate(net, &arrays, &m, NULL);
     (void)detnn_evaluate(net, &data, &m, NULL);
@@ -1048,8 +1111,10 @@ static void sizes_of_predictions(void)
     char need[40];
     make_net(&desc);
     REFUSED(DETNN_ERROR_SIZE, "do not fit", detnn_predict(net, small_x[0], (size_t)-1, y, err));
-    REFUSED(DETNN_ERROR_SIZE, "do not fit", detnn_predict(net, small_x[0], (size_t)-1 / 16, y, err));
-    REFUSED(DETNN_ERROR_SIZE, "do not fit", detnn_predict_const(net, small_x[0], (size_t)-1, y, scratch, sizeof scratch, err));
+    REFUSED(DETNN_ERROR_SIZE, "do not fit",
+            detnn_predict(net, small_x[0], (size_t)-1 / 16, y, err));
+    REFUSED(DETNN_ERROR_SIZE, "do not fit",
+            detnn_predict_const(net, small_x[0], (size_t)-1, y, scratch, sizeof scratch, err));
     CHECK(detnn_predict_size(net, (size_t)-1) == 0 && detnn_predict_size(net, (size_t)-1 / 8) == 0);
     sprintf(need, "needs %lu", (unsigned long)detnn_predict_size(net, 1));
     REFUSED(DETNN_ERROR_MEMORY, need, detnn_predict_const(net, small_x[0], 1, y, scratch, 10, err));

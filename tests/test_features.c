@@ -1,6 +1,6 @@
-/* Features left out by DETNN_FEATURES: what is left works to the same bits, what is missing is refused with a
- * sentence. This program has training alone; test_features_none.c leaves that out, too. The implementation
- * (private names begin with detnni_) is compiled here, with this mask. */
+/* Features left out by DETNN_FEATURES: what is left works to the same bits, what is missing is
+ * refused with a sentence. This program has training alone; test_features_none.c leaves that out,
+ * too. The implementation (private names begin with detnni_) is compiled here, with this mask. */
 #ifndef DETNN_FEATURES
 #define DETNN_FEATURES DETNN_FEATURE_TRAINING
 #endif
@@ -35,8 +35,10 @@ static void missing_features(void)
     MISSING("layer 0 (dropout)", layers[0] = dropout);
     MISSING("layer 0 (standardize)", layers[0] = standardize);
     for (i = DETNN_LEAKY_RELU; i < (int)DETNN_SOFTMAX; i++)
-        MISSING(detnn_activation_name((detnn_activation)i), layers[0].activation = (detnn_activation)i);
-    MISSING("binary_cross_entropy", (layers[1].activation = DETNN_LINEAR, desc.loss = DETNN_BINARY_CROSS_ENTROPY));
+        MISSING(detnn_activation_name((detnn_activation)i),
+                layers[0].activation = (detnn_activation)i);
+    MISSING("binary_cross_entropy",
+            (layers[1].activation = DETNN_LINEAR, desc.loss = DETNN_BINARY_CROSS_ENTROPY));
     MISSING("mean_squared_error", desc.loss = DETNN_MEAN_SQUARED_ERROR);
     MISSING("mean_absolute_error", desc.loss = DETNN_MEAN_ABSOLUTE_ERROR);
     MISSING("huber", desc.loss = DETNN_HUBER);

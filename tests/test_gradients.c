@@ -390,62 +390,61 @@ static void without_bias_and_one_unit(void)
     check_layers("one unit, no bias", layers, 3, 9, 52);
 }
 
+static const float *kernel_of(const detnn_net *net, int layer)
+{
+    return detnn_weights(net, (size_t)layer, DETNN_KERNEL, NULL, NULL);
+}
+static const float *bias_of(const detnn_net *net, int layer)
+{
+    return detnn_weights(net, (size_t)layer, DETNN_BIAS, NULL, NULL);
+}
+static const float *kernel_gradient_of(const detnn_net *net, int layer)
+{
+    return detnn_gradient(net, (size_t)layer, DETNN_KERNEL, NULL, NULL);
+}
+
 /* A frozen layer has no gradient of its own and passes the others' on, to the same bits. */
 static void frozen_layers(void)
 {
-    detnn_layer layers[4];
     static float x[ROWS * WIDTH], dy[ROWS * WIDTH], dx[2][ROWS * WIDTH];
+    static const size_t size[3] = { 30, 36, 36 };
     detnn_net_desc desc = detnn_net_desc_default();
+    detnn_layer layers[3];
     uint64_t state = 61;
-    int which, i, pass;
+    int frozen, i, k;
     ref_fill(&state, x, ROWS * WIDTH);
     ref_fill(&state, dy, ROWS * WIDTH);
     desc.loss = DETNN_MEAN_SQUARED_ERROR;
     desc.optimizer = detnn_sgd(0.1f);
-    for (which = 0; which < 3; which++) {
-        detnn_net *net[2];
+    for (frozen = 0; frozen < 3; frozen++) {
+        detnn_net *net[2]; /* the second has the frozen layer */
         detnn_error err;
+        float kernel[36], bias[6];
+        size_t n = size[frozen];
         for (i = 0; i < 3; i++) layers[i] = dense(6, DETNN_TANH);
-        layers[which].frozen = 1;
-        check_layers("frozen", layers, 3, 9, 62);
-        net[1] = net_of(&desc, layers, 3, 63);
-        layers[which].frozen = 0;
         net[0] = net_of(&desc, layers, 3, 63);
-        for (pass = 0; pass < 2; pass++) {
-            CHECK(detnn_forward(net[pass], x, 9, NULL, &err) == DETNN_OK);
-            CHECK(detnn_backward(net[pass], dy, dx[pass], &err) == DETNN_OK);
+        layers[frozen].frozen = 1;
+        net[1] = net_of(&desc, layers, 3, 63);
+        check_layers("frozen", layers, 3, 9, 62);
+        memcpy(kernel, kernel_of(net[1], frozen), n * sizeof(float));
+        memcpy(bias, bias_of(net[1], frozen), sizeof bias);
+        for (k = 0; k < 2; k++) {
+            CHECK(detnn_forward(net[k], x, 9, NULL, &err) == DETNN_OK);
+            CHECK(detnn_backward(net[k], dy, dx[k], &err) == DETNN_OK);
         }
         CHECK(ref_differ(dx[0], dx[1], 45) == 45);
         for (i = 0; i < 3; i++) {
-            float before[2][WIDTH * WIDTH];
-            size_t n = i == 0 ? 30 : 36;
-            if (i != which)
-                CHECK(ref_differ(detnn_gradient(net[0], (size_t)i, DETNN_KERNEL, NULL, NULL),
-                                 detnn_gradient(net[1], (size_t)i, DETNN_KERNEL, NULL, NULL), n)
-                      == n);
-            memcpy(before[0], detnn_weights(net[1], (size_t)which, DETNN_KERNEL, NULL, NULL),
-                   (which ? 36 : 30) * sizeof(float));
-            memcpy(before[1], detnn_weights(net[1], (size_t)which, DETNN_BIAS, NULL, NULL),
-                   6 * sizeof(float));
-            if (i < 2) continue;
-            for (pass = 0; pass < 2; pass++) CHECK(detnn_step(net[pass], &err) == DETNN_OK);
-            n = which ? 36 : 30;
-            CHECK(ref_differ(before[0],
-                             detnn_weights(net[1], (size_t)which, DETNN_KERNEL, NULL, NULL), n)
-                  == n);
-            CHECK(ref_differ(before[1],
-                             detnn_weights(net[1], (size_t)which, DETNN_BIAS, NULL, NULL), 6)
-                  == 6);
-            CHECK(ref_differ(before[0],
-                             detnn_weights(net[0], (size_t)which, DETNN_KERNEL, NULL, NULL), n)
-                  < n);
+            const float *a = kernel_gradient_of(net[0], i), *b = kernel_gradient_of(net[1], i);
+            CHECK(i == frozen || ref_differ(a, b, size[i]) == size[i]);
         }
-        for (i = 0; i < 3; i++) { /* what is not frozen moves as it does beside one that is not */
-            size_t n = i == 0 ? 30 : 36;
-            if (i != which)
-                CHECK(ref_differ(detnn_weights(net[0], (size_t)i, DETNN_KERNEL, NULL, NULL),
-                                 detnn_weights(net[1], (size_t)i, DETNN_KERNEL, NULL, NULL), n)
-                      == n);
+        for (k = 0; k < 2; k++) CHECK(detnn_step(net[k], &err) == DETNN_OK);
+        CHECK(ref_differ(kernel, kernel_of(net[1], frozen), n) == n);
+        CHECK(ref_differ(bias, bias_of(net[1], frozen), 6) == 6);
+        CHECK(ref_differ(kernel, kernel_of(net[0], frozen), n) < n);
+        for (i = 0; i < 3; i++) { /* the others move as they would */
+            CHECK(i == frozen
+                  || ref_differ(kernel_of(net[0], i), kernel_of(net[1], i), size[i]) == size[i]);
+            CHECK(i == frozen || ref_differ(bias_of(net[0], i), bias_of(net[1], i), 6) == 6);
         }
         detnn_net_destroy(net[0]);
         detnn_net_destroy(net[1]);
@@ -593,8 +592,8 @@ enum { CLASSES = 130 };
 static float row_by_letter(const detnn_net_desc *desc, const float *z, size_t n,
                            const float *target, uint32_t label, float c, float *d)
 {
-    float t[CLASSES], v[CLASSES], p[CLASSES], max = ref_max(z, n), sum, log_sum, q = c / (float)n,
-                                              eps = desc->label_smoothing;
+    float t[CLASSES], v[CLASSES], p[CLASSES] = { 0 }, sum, log_sum;
+    float max = ref_max(z, n), q = c / (float)n, eps = desc->label_smoothing;
     size_t j;
     for (j = 0; j < n; j++) {
         t[j] = target ? target[j] : n == 1 ? (float)label : j == label ? 1.0f : 0.0f;

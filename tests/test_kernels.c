@@ -82,12 +82,18 @@ static void fma_of_hard_values(void)
             b = ref_float((ref_bits(b) & 0x807fffff) | (0x60 + w / 64 % 64) << 23);
             c = ref_float((ref_bits(c) & 0x807fffff) | (ref_bits(a * b) & 0x7f800000));
         }
+        if (kind == 2) { /* (1 + x) (1 - x): half the last place of c, less a little */
+            uint32_t x = 1 + w % 64;
+            a = ref_float(0x3f800000 + x);
+            b = ref_float(0x3f800000 - 2 * x);
+            c = ref_float((ref_bits(c) & 0x807fffff) | (127 + 20 + w / 64 % 8) << 23);
+        }
         if (kind == 3) c = -(a * b);
         if (kind == 4) c = ref_float(ref_bits(-(a * b)) + w % 7 - 3);
-        if (kind == 5) { /* few bits: halves come exactly */
-            a = ref_float(ref_bits(a) & 0xfffff000);
-            b = ref_float(ref_bits(b) & 0xfffff800);
-            c = c * ref_float((127 - 24 + w % 50) << 23);
+        if (kind == 5) { /* the product is halfway: c, however small, decides */
+            a = ref_float((ref_bits(a) & 0xfffff000) | 0x1000);
+            b = ref_float((ref_bits(b) & 0xfffff800) | 0x800);
+            c = c * ref_float((127 - 10 - w % 70) << 23);
         }
         if (kind == 6) { /* around the least float */
             a = ref_float((ref_bits(a) & 0x807fffff) | (20 + w % 40) << 23);
@@ -469,19 +475,18 @@ static void exact_functions(void)
         detnn_sigmoid_n,   detnn_softplus_n,  detnn_erf_n,    detnn_gelu_n,  detnn_silu_n,
         detnn_gelu_grad_n, detnn_silu_grad_n, detnn_sin2pi_n, detnn_cos2pi_n
     };
-    static float (*const single[])(
-        float) = { detnn_exp,       detnn_log,       detnn_expm1,  detnn_log1p, detnn_tanh,
-                   detnn_sigmoid,   detnn_softplus,  detnn_erf,    detnn_gelu,  detnn_silu,
-                   detnn_gelu_grad, detnn_silu_grad, detnn_sin2pi, detnn_cos2pi };
+    static float (*const single[])(float) = {
+        detnn_exp,       detnn_log,       detnn_expm1,  detnn_log1p, detnn_tanh,
+        detnn_sigmoid,   detnn_softplus,  detnn_erf,    detnn_gelu,  detnn_silu,
+        detnn_gelu_grad, detnn_silu_grad, detnn_sin2pi, detnn_cos2pi
+    };
     enum { N = 4000 };
     static float x[N], y[N], got[N + 1];
     uint64_t state = 6;
     size_t f, i, n, e;
     int k, matched;
-    for (i = 0; i < N; i++)
-        x[i] = i < 4 * SPECIALS ? special_of(i)
-               : i % 2          ? ref_any(&state)
-                                : 20.0f * ref_random(&state);
+    for (i = 0; i < N; i++) x[i] = i % 2 ? ref_any(&state) : 20.0f * ref_random(&state);
+    for (i = 0; i < 2 * SPECIALS; i++) x[i] = special_of(i);
     for (f = 0; f < 14; f++) {
         for (i = 0; i < N; i++) y[i] = single[f](x[i]);
         array[f](x, N, got);

@@ -1,5 +1,6 @@
-/* A net for handwritten digits (64-256-128-10, dropout, Adam) trains inside a static block, in a build without
- * malloc. Whatever the implementation (private names begin with detnni_) asked of malloc would end the program. */
+/* A net for handwritten digits (64-256-128-10, dropout, Adam) trains inside a static block, in a
+ * build without malloc. Whatever the implementation (private names begin with detnni_) asked of
+ * malloc would end the program. */
 #define DETNN_NO_MALLOC 1
 #define DETNN_NO_STDIO 1
 #include <stdlib.h>
@@ -15,8 +16,8 @@ static inline void forbidden_free(void *memory) { (void)memory; abort(); }
 enum { SAMPLES = 192, PIXELS = 64, CLASSES = 10 };
 
 static const detnn_layer layers[] = {
-    DETNN_DENSE(256, DETNN_RELU), DETNN_DROPOUT(0.25f), DETNN_DENSE(128, DETNN_RELU), DETNN_DROPOUT(0.25f),
-    DETNN_DENSE(CLASSES, DETNN_SOFTMAX)
+    DETNN_DENSE(256, DETNN_RELU), DETNN_DROPOUT(0.25f), DETNN_DENSE(128, DETNN_RELU),
+    DETNN_DROPOUT(0.25f), DETNN_DENSE(CLASSES, DETNN_SOFTMAX)
 };
 static float x[SAMPLES][PIXELS];
 static uint32_t labels[SAMPLES];
@@ -82,7 +83,8 @@ static void digit_net_in_a_static_block(void)
     CHECK(!detnn_evaluate(net, &data, &before, NULL));
     CHECKF(!detnn_fit(net, &data, &fit, &err), "%s", err.text);
     CHECK(!detnn_evaluate(net, &data, &after, NULL));
-    CHECKF(before.accuracy < 0.5f && after.accuracy > 0.95f, "%g %g", (double)before.accuracy, (double)after.accuracy);
+    CHECKF(before.accuracy < 0.5f && after.accuracy > 0.95f, "%g %g", (double)before.accuracy,
+           (double)after.accuracy);
     desc.allocator.alloc = block_alloc;
     desc.allocator.release = block_release;
     desc.allocator.user = &released;
@@ -106,6 +108,8 @@ static void create_without_a_provider_says_so(void)
 
 int main(void)
 {
+    (void)forbidden_malloc; /* not used, which is the point */
+    (void)forbidden_free;
     TEST(digit_net_in_a_static_block);
     TEST(create_without_a_provider_says_so);
     return test_end();

@@ -220,6 +220,26 @@ static void dropout_takes_its_own_words(void)
     }
 }
 
+/* T = ceil(rate * 2^32): a word w is kept at the rate w / 2^32 and dropped at (w + 1/2) / 2^32,
+ * which are floats where w is small. */
+static void dropout_threshold_is_exact(void)
+{
+    const detnni_kernels *k = detnni_kernels_of(DETNN_ISA_AUTO);
+    const float one = 1.0f, whole = 4294967296.0f;
+    uint64_t e, found = 0;
+    float y;
+    for (e = 0; found < 5 && e < 1000000; e++) {
+        uint32_t w = ref_word(1, 2, REF_DROPOUT, 3, e);
+        if (w >> 22) continue;
+        found++;
+        k->dropout((float)w / whole, 1, 2, 3, e, &one, 1, &y);
+        CHECK(y >= 1.0f);
+        k->dropout(((float)w + 0.5f) / whole, 1, 2, 3, e, &one, 1, &y);
+        CHECK(ref_same(y, 0.0f));
+    }
+    CHECK(found == 5);
+}
+
 static void dropout_keeps_its_share(void)
 {
     enum { N = 1 << 18 };
@@ -442,7 +462,7 @@ static void normal_follows_the_formula(void)
 static void rng_normal_takes_pairs(void)
 {
     enum { N = 501 };
-    static float z[N], one;
+    static float z[N], one, expected;
     detnn_rng a, b;
     size_t i, bad = 0;
     uint64_t w = 0;
@@ -451,9 +471,8 @@ static void rng_normal_takes_pairs(void)
     detnn_rng_normal(&a, N, -2.0f, 0.5f, z);
     for (i = 0; i < N; i++) {
         if (i % 2 == 0) w = detnn_rng_next(&b);
-        bad += !ref_same(
-            z[i],
-            ref_fma(0.5f, ref_normal_of((uint32_t)(w >> 32), (uint32_t)w, (int)(i % 2)), -2.0f));
+        expected = ref_normal_of((uint32_t)(w >> 32), (uint32_t)w, (int)(i % 2));
+        bad += !ref_same(z[i], ref_fma(0.5f, expected, -2.0f));
     }
     CHECK(bad == 0);
     CHECK(!memcmp(&a, &b, sizeof a)); /* an odd count uses its last pair up */
@@ -861,6 +880,7 @@ int main(void)
     TEST(words_are_philox_of_the_counter);
     TEST(streams_do_not_overlap);
     TEST(dropout_takes_its_own_words);
+    TEST(dropout_threshold_is_exact);
     TEST(dropout_keeps_its_share);
     TEST(uniform_is_exact_and_in_range);
     TEST(rng_uniform_is_the_high_bits);

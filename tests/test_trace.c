@@ -295,10 +295,11 @@ static void one_ulp_is_found_to_the_element(void)
 static void lines_of_a_step(void)
 {
     static const char *const lines[] = {
-        "0 - input 24x5 ", "0 0 output 24x8 ", "0 1 output 24x8 ", "0 2 output 24x3 ", "0 - loss 1 ",
-        "0 2 output.gradient 24x3 ", "0 2 input.gradient 24x8 ", "0 1 input.gradient 24x8 ",
-        "0 0 kernel.gradient 5x8 ", "0 0 bias.gradient 8 ", "0 2 kernel.gradient 8x3 ", "0 2 bias.gradient 3 ",
-        "0 0 kernel 5x8 ", "0 0 bias 8 ", "0 2 kernel 8x3 ", "0 2 bias 3 "
+        "0 - input 24x5 ", "0 0 output 24x8 ", "0 1 output 24x8 ", "0 2 output 24x3 ",
+        "0 - loss 1 ", "0 2 output.gradient 24x3 ", "0 2 input.gradient 24x8 ",
+        "0 1 input.gradient 24x8 ", "0 0 kernel.gradient 5x8 ", "0 0 bias.gradient 8 ",
+        "0 2 kernel.gradient 8x3 ", "0 2 bias.gradient 3 ", "0 0 kernel 5x8 ", "0 0 bias 8 ",
+        "0 2 kernel 8x3 ", "0 2 bias 3 "
     };
     detnn_net_desc desc = trace_desc();
     detnn_data data = small_data();
@@ -359,7 +360,8 @@ static void only_the_steps_asked_for(void)
     detnn_net_destroy(net);
 }
 
-/* Two steps on a batch of 300; full: the second in full; element: of layer 0, nudged before it, or 0. */
+/* Two steps on a batch of 300; full: the second in full; element: of layer 0, nudged before it, or
+ * 0. */
 static void two_steps(size_t batch_max, detnn_isa isa, int full, size_t element, char *text)
 {
     static float x[300 * SMALL_INPUTS];
@@ -507,7 +509,8 @@ static void damaged_records(void)
     CHECK(diff(a, b) == 1);
     SAID("step 0, layer -, input: 2x2 ");
     sprintf(a, "0 - input @0 00000000 3f800000\n0 - input @3 00000000\n0 - input 2x2 %s\n", digest);
-    sprintf(b, "0 - input @0 00000000 3f800000\n0 - input @2 00000000\n0 - input 2x2 f%s\n", digest + 1);
+    sprintf(b, "0 - input @0 00000000 3f800000\n0 - input @2 00000000\n0 - input 2x2 f%s\n",
+            digest + 1);
     CHECK(diff(a, b) == 2);
     SAID("A:2: elements are missing");
     sprintf(a, "0 - input @0 00000000 3f8zz000\n0 - input 2x2 %s\n", digest);

@@ -1,4 +1,5 @@
-// One of three units of a program: this one has the implementation, unit_b.cpp uses it, unit_c.cpp has a copy
+// One of three units of a program: this one has the implementation, unit_b.cpp uses it, unit_c.cpp
+// has a copy
 // of its own (DETNN_STATIC). tests/freestanding.sh links them in C++ and, the same text, in C.
 #define DETNN_IMPLEMENTATION
 #include "detnn.h"
@@ -25,6 +26,7 @@ int main(void)
     detnn_state_digest(net, a);
     detnn_net_destroy(net);
     if (train_in_b(b) || train_in_c(c)) return 2;
-    if (!small_equal(a, SMALL_STATE) || !small_equal(a, b) || !small_equal(a, c)) return printf("%s\n%s\n%s\n", a, b, c), 3;
+    if (!small_equal(a, SMALL_STATE) || !small_equal(a, b)
+        || !small_equal(a, c)) return printf("%s\n%s\n%s\n", a, b, c), 3;
     return 0;
 }

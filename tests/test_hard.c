@@ -1,0 +1,95 @@
+/* The hard and special inputs of tests/hard.txt: every function, one value at a time and as arrays for every set
+ * of kernels, whole arrays and odd lengths, in place and not. */
+#include "test.h"
+
+#define MOST 1024
+enum {
+#define NUMBER(f) HARD_##f,
+    DETNN_FUNCTIONS(NUMBER) FUNCTIONS
+};
+static const struct {
+    const char *name;
+    float (*one)(float);
+} functions[] = {
+#define ENTRY(f) { #f, detnn_##f },
+    DETNN_FUNCTIONS(ENTRY)
+};
+static uint32_t x[FUNCTIONS][MOST], want[FUNCTIONS][MOST];
+static size_t count[FUNCTIONS];
+
+static void read_inputs(void)
+{
+    char line[128], name[32];
+    unsigned a, b;
+    int f;
+    FILE *file = fopen("tests/hard.txt", "r");
+    CHECK(file != NULL);
+    while (file && fgets(line, (int)sizeof line, file)) {
+        if (line[0] == '#') continue;
+        CHECKF(sscanf(line, "%31s %x %x", name, &a, &b) == 3, "%s", line);
+        for (f = 0; f < FUNCTIONS && strcmp(name, functions[f].name) != 0; f++) { }
+        CHECKF(f < FUNCTIONS && count[f] < MOST, "%s", line);
+        if (f == FUNCTIONS || count[f] == MOST) continue;
+        x[f][count[f]] = a;
+        want[f][count[f]++] = b;
+    }
+    if (file) fclose(file);
+    for (f = 0; f < FUNCTIONS; f++) CHECKF(count[f] > 20, "%s", functions[f].name);
+}
+
+static int right(float got, uint32_t bits)
+{
+    uint32_t b;
+    memcpy(&b, &got, 4);
+    return got != got ? bits == 0x7fc00000 : b == bits;
+}
+
+static float value(uint32_t bits)
+{
+    float y;
+    memcpy(&y, &bits, 4);
+    return y;
+}
+
+static void one_by_one(void)
+{
+    size_t i;
+    int f;
+    for (f = 0; f < FUNCTIONS; f++)
+        for (i = 0; i < count[f]; i++)
+            CHECKF(right(functions[f].one(value(x[f][i])), want[f][i]), "%s %08x", functions[f].name, (unsigned)x[f][i]);
+}
+
+static void arrays(void)
+{
+    static float in[MOST], out[MOST];
+    size_t i, n;
+    int f, isa;
+    for (isa = DETNN_ISA_PLAIN; isa < (int)DETNN_ISA_COUNT; isa++) {
+        const detnni_kernels *k = detnni_kernels_of((detnn_isa)isa);
+        for (f = 0; k && f < FUNCTIONS; f++) {
+            for (i = 0; i < count[f]; i++) in[i] = value(x[f][i]);
+            for (n = count[f]; n + 37 > count[f] && n > 0; n--) {
+                k->exact[f](in, n, out);
+                for (i = 0; i < n; i++)
+                    CHECKF(right(out[i], want[f][i]), "%s %s %08x", detnn_isa_name((detnn_isa)isa), functions[f].name,
+                           (unsigned)x[f][i]);
+            }
+            for (n = 0; n < 36; n++) { /* in place, and nothing beyond the end */
+                for (i = 0; i < 40; i++) out[i] = i < n ? in[i] : 1234.0f;
+                k->exact[f](out, n, out);
+                for (i = 0; i < 40; i++)
+                    CHECKF(right(out[i], i < n ? want[f][i] : 0x449a4000), "%s %s, %u in place", detnn_isa_name((detnn_isa)isa),
+                           functions[f].name, (unsigned)n);
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    TEST(read_inputs);
+    TEST(one_by_one);
+    TEST(arrays);
+    return test_end();
+}
