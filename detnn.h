@@ -20,14 +20,14 @@
  *     4. Public, level 2: forward, backward, step; weights, snapshots; trace
  *     5. Public, level 3: exact functions, generators, reductions, products, updates on plain arrays
  *     (implementation, behind DETNN_IMPLEMENTATION)
- *     6. Platform                       11. Kernel bodies (included again for each instruction set)
- *     7. Floating-point guard           12. Choice of kernels
- *     8. Errors and text                13. Network: memory and creation
- *     9. SHA-256 and digests            14. Layers forward and backward
- *    10. Generators, initializers       15. Losses and metrics
- *                                       16. Optimizers and schedules
- *                                       17. Training, evaluation, prediction
- *                                       18. Trace     19. Self-test     20. Level 3
+ *     6. Platform                       13. Network: memory and creation
+ *     7. Floating-point guard           14. Trace
+ *     8. Errors and text                15. Layers forward and backward
+ *     9. SHA-256 and digests            16. Losses and metrics
+ *    10. Generators, initializers       17. Optimizers and schedules
+ *    11. Kernel bodies (read again for  18. Training, evaluation, prediction
+ *        each instruction set)          19. Level 3: the building blocks
+ *    12. Choice of kernels              20. Self-test
  *
  * MANUAL
  *
@@ -100,8 +100,9 @@
  * M5. Sameness and its limits. The contract below fixes every bit of weights, moments, losses, metrics
  * and predictions. Not part of it: the text of error messages, the sign and payload of a NaN, speed.
  * detnn_selftest() proves in milliseconds that this build on this machine keeps it: it finds compilers
- * that contract or re-associate, flushed subnormals, wrong rounding modes and a broken fma. Files and
- * printf of your own are yours: print digests, or floats with %a or %.9g, when you compare.
+ * that contract or re-associate, flushed subnormals, wrong rounding modes and a broken fma. Entry points
+ * set round to nearest, subnormals kept, exceptions masked, where the thread has it otherwise, and give
+ * its mode back; callbacks run in theirs. Digests and floats printed with %a or %.9g can be compared.
  *
  * CONTRACT, version 1
  *
