@@ -37,8 +37,8 @@ build/detnn.o: detnn.h | build
 
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@if grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread; \
-	else $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread; fi
+	@if grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread -lm; \
+	else $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; fi
 
 build/golden: tests/golden.c build/detnn.o
 	@echo "  CC   $<"

@@ -36,7 +36,7 @@ golden() { # FLAGS COMPILER RUNNER ID: the golden trainings, by all sets of kern
 every_test() { # FLAGS COMPILER RUNNER ID: all test programs
     local flags=$1 cc=$2 run=$3 id=$4 t
     for t in $tests; do
-        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -o "$id.run" -lpthread && $run "$id.run" || { echo "$t"; return 1; }
+        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -o "$id.run" -lpthread -lm && $run "$id.run" || { echo "$t"; return 1; }
     done
 }
 warnings() { # COMPILER STANDARD LANGUAGE ID: no warning, with the implementation and without
@@ -58,10 +58,28 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
 prove() { # FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary function against MPFR
     gcc -O2 $1 -I. tests/prove.c -o "$3" -lmpfr -lgmp -lm && "$3" $2 -s 256 -r "$(date +%s)"
 }
+threads() { # ID: no data race
+    local t
+    for t in test_symptoms test_memory; do
+        clang -O1 -g -fsanitize=thread -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
+    done
+}
+fast() { # COMPILER ID: the implementation under -Ofast, the tests that link it not
+    local t
+    printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$2.c"
+    $1 -Ofast -I. -c "$2.c" -o "$2.o" || return 1
+    for t in $tests; do
+        grep -q detnni_ "$t" && continue
+        $1 -O0 -DTEST_LINKED -I. -Itests "$t" "$2.o" -o "$2" -lpthread -lm && "$2" || { echo "$t"; return 1; }
+    done
+}
+drawn() { # FLAGS COMPILER RUNNER ID: the demo on digits that it draws itself
+    $2 $1 -I. examples/digits.c -o "$4" && DETNN_DATA= $3 "$4" >"$4.txt" && tail -n 1 "$4.txt" | grep -x "$(cat tests/drawn.txt)"
+}
 oracle() { python3 tests/oracle.py >"$1.txt" && diff "$1.txt" tests/golden.txt; }
 leaks() { # ID: nothing but what the manual names stays defined, and only detnn_ symbols are exported
     echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -x c - | awk '/#define DETNNI_/ { print $2 }' |
-        grep -vxE 'DETNNI_(ENUM|ALPHA\(activation\)|START|DONE)'
+        grep -vxE 'DETNNI_(ALPHA\(activation\)|START|DONE)'
     [ $? = 1 ] || return 1
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$1.c"
     gcc -std=c99 -I. -c "$1.c" -o "$1.o" && ! nm -g --defined-only "$1.o" | awk '{ print $3 }' | grep -v '^detnn_'
@@ -89,6 +107,11 @@ row "golden: s390x, contracted and fast (qemu)" s390x-linux-gnu-gcc golden "-O2 
 row "golden: aarch64, NEON (qemu)" aarch64-linux-gnu-gcc golden "-O2 -static" aarch64-linux-gnu-gcc qemu-aarch64
 row "every test: clang, address and undefined behaviour" clang every_test \
     "-std=c99 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
+row "tests of threads: clang, thread sanitizer" clang threads
+row "every test but its own code under -Ofast: gcc" gcc fast gcc
+row "every test but its own code under -Ofast: clang" clang fast clang
+row "demo: drawn digits, 32-bit" gcc drawn "-O2 -m32 -msse2 -mfpmath=sse" gcc ""
+row "demo: drawn digits, clang" clang drawn "-O2" clang ""
 row "every test: gcc -O3 -march=native" gcc every_test "-std=c11 -O3 -march=native $warn -Werror" gcc ""
 row "golden: valgrind" valgrind golden "-O1 -g -DDETNN_PORTABLE=1" gcc "valgrind -q --error-exitcode=9"
 for s in c99 c11 c17; do

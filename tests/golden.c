@@ -75,8 +75,8 @@ static void read_line(golden_case *c, const char *line)
                && sscanf(line, "%u %31s %x %31s %x %x %31s %x %x %u %u", n, w[0], r, w[1], r + 1, r + 2, w[2], r + 3, r + 4,
                          n + 1, n + 2) == 11) {
         const detnn_layer dense = DETNN_DENSE_EX(n[0], (detnn_activation)find(activations, w[0]), real(r[0]),
-            (detnn_initializer_kind)find(initializers, w[1]), real(r[1]), real(r[2]),
-            (detnn_initializer_kind)find(initializers, w[2]), real(r[3]), real(r[4]), (int)n[1], (int)n[2]);
+            DETNN_INIT((detnn_initializer_kind)find(initializers, w[1]), real(r[1]), real(r[2])),
+            DETNN_INIT((detnn_initializer_kind)find(initializers, w[2]), real(r[3]), real(r[4])), (int)n[1], (int)n[2]);
         *l = dense;
         c->desc.layer_count++;
     } else if (!strcmp(key, "dropout") && sscanf(line, "%x", r) == 1) {

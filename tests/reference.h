@@ -7,7 +7,9 @@
 #if defined(__clang__)
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
-#pragma GCC optimize("no-fast-math", "fp-contract=off")
+#pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", \
+                     "no-associative-math", "no-reciprocal-math", "no-finite-math-only", \
+                     "signed-zeros", "trapping-math")
 #endif
 
 static inline uint32_t ref_bits(float x) { uint32_t b; memcpy(&b, &x, 4); return b; }

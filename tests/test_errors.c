@@ -348,8 +348,8 @@ static void no_memory(void)
 }
 
 #define NO_BIAS(units)                                                                \
-    DETNN_DENSE_EX(units, DETNN_LINEAR, 1.0f, DETNN_ZEROS, 0.0f, 0.0f, DETNN_ZEROS,   \
-                   0.0f, 0.0f, 0, 0)
+    DETNN_DENSE_EX(units, DETNN_LINEAR, 1.0f, DETNN_INIT(DETNN_ZEROS, 0.0f, 0.0f),    \
+                   DETNN_INIT(DETNN_ZEROS, 0.0f, 0.0f), 0, 0)
 
 /* The same number of weights and bytes is not the same net. */
 static void snapshots_of_equal_size(void)
@@ -407,7 +407,7 @@ static void snapshots(void)
     other = make(&desc);
     CHECK(detnn_snapshot_size(other) > size
           && !detnn_snapshot(other, foreign, sizeof foreign, NULL));
-    REFUSED(DETNN_ERROR_SHAPE, "best weights", detnn_restore(net, foreign, sizeof foreign, err));
+    REFUSED(DETNN_ERROR_SHAPE, "keep_best", detnn_restore(net, foreign, sizeof foreign, err));
     detnn_net_destroy(other);
     end_net();
     snapshots_of_equal_size();

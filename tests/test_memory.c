@@ -21,11 +21,11 @@ static const detnn_layer only_dropout[] = { DETNN_DROPOUT(0.5f) };
 static const detnn_layer wide[] = { DETNN_DENSE(70, DETNN_GELU), DETNN_DENSE(3, DETNN_SOFTMAX) };
 static const detnn_layer everything[] = {
     DETNN_STANDARDIZE(), DETNN_DENSE(9, DETNN_SILU), DETNN_DROPOUT(0.5f),
-    DETNN_DENSE_EX(7, DETNN_SOFTPLUS, 1.0f, DETNN_ORTHOGONAL, 1.0f, 0.0f,
-                   DETNN_ZEROS, 0.0f, 0.0f, 0, 0),
+    DETNN_DENSE_EX(7, DETNN_SOFTPLUS, 1.0f, DETNN_INIT(DETNN_ORTHOGONAL, 1.0f, 0.0f),
+                   DETNN_INIT(DETNN_ZEROS, 0.0f, 0.0f), 0, 0),
     DETNN_ACTIVATE(DETNN_ELU),
-    DETNN_DENSE_EX(5, DETNN_GELU, 1.0f, DETNN_HE_NORMAL, 0.0f, 0.0f,
-                   DETNN_CONSTANT, 0.5f, 0.0f, 1, 1),
+    DETNN_DENSE_EX(5, DETNN_GELU, 1.0f, DETNN_INIT(DETNN_HE_NORMAL, 0.0f, 0.0f),
+                   DETNN_INIT(DETNN_CONSTANT, 0.5f, 0.0f), 1, 1),
     DETNN_DENSE(3, DETNN_LINEAR), DETNN_ACTIVATE(DETNN_SOFTMAX)
 };
 
