@@ -95,7 +95,8 @@
  * number and the number of samples alone. Steps and epochs are counted from the net's creation. A fit
  * that a callback paused before its end, in the middle of an epoch too, is continued by the next fit with
  * the same data: the bits are those of a fit that was never stopped, when fit.epochs is what remained (the
- * epoch under way counts as one). detnn_info(net).samples is 0 where nothing is left to continue. predict and evaluate never drop units and never change the net.
+ * epoch under way counts as one). detnn_info(net).samples is 0 where nothing is left to continue.
+ * predict and evaluate never drop units and never change the net.
  *
  * M5. Sameness and its limits. The contract below fixes every bit of weights, moments, losses, metrics
  * and predictions. Not part of it: the text of error messages, the sign and payload of a NaN, speed.
@@ -585,7 +586,8 @@ typedef struct detnn_sample {
 typedef struct detnn_data {
     size_t count;          /* samples */
     const float *x;        /* [count][inputs] */
-    const uint32_t *labels;/* [count], classes 0 .. outputs-1 (one output: binary cross-entropy 0 or 1, else a number) */
+    const uint32_t *labels;/* [count], classes 0 .. outputs-1 (one output: 0 or 1 for binary cross-entropy,
+                              else the label is a number) */
     const float *targets;  /* [count][outputs]; give labels or targets (cross-entropy: distributions, of sum 1) */
     const float *weights;  /* [count], >= 0, or null: all 1 */
     int (*get)(void *user, detnn_sample *sample); /* instead of the arrays; not 0 on failure */
@@ -622,7 +624,8 @@ typedef struct detnn_fit_desc {
     int restart;                  /* [0] 1: forget a fit that was paused and begin a new one */
     int (*on_step)(void *user, detnn_net *net, const detnn_progress *progress);  /* gives a */
     int (*on_epoch)(void *user, detnn_net *net, const detnn_progress *progress); /* DETNN_GO_ON ... */
-    void *user; /* callbacks may read, predict, evaluate arrays, set weights and the learning rate, freeze: not train net */
+    void *user; /* callbacks may read, predict, evaluate arrays, set weights and the learning rate, freeze;
+                   they may not train net */
 } detnn_fit_desc;
 
 typedef struct detnn_metrics {
@@ -731,7 +734,8 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err);
  * [count][outputs], adds the part's gradients, and gives dx [count][inputs] where it is not null; step
  * applies them and clears. Forward and backward may alternate over several parts before one step: every
  * part but the last has the same 64 * 2^k samples, the last no more than that, and there are at most
- * parts_max (M2). Dropout counts rows over the parts. Loss scaling is the caller's (C9: by 1 / all samples of the step).
+ * parts_max (M2). Dropout counts rows over the parts. Loss scaling is the caller's
+ * (C9: by 1 / all samples of the step).
  * Errors: NULL, SIZE, STATE (order of calls, parts), NONFINITE (step: the net as before, gradients kept). */
 DETNN_API detnn_result detnn_forward(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err);
 DETNN_API detnn_result detnn_backward(detnn_net *net, const float *dy, float *dx, detnn_error *err);
@@ -741,8 +745,10 @@ DETNN_API void detnn_clear_gradients(detnn_net *net); /* forgets what forward an
 /* Weights by layer and name; null where there is no such tensor. rows and cols (each may be null) get the
  * shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
  * gradient is that of the last step (clipped), or of one part before it; null without training. */
-DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols);
-DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols);
+DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
+                                     size_t *cols);
+DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
+                                      size_t *cols);
 /* Copies count values in; the count must be the tensor's, the values finite. */
 DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_tensor tensor, const float *values,
                                          size_t count, detnn_error *err);
@@ -792,7 +798,8 @@ DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t ou
 /* Words first, first + 1, ... first + count - 1 of the user's stream (purpose 5) at step and layer
  * (layer < 2^24, words below 2^34). The two after it give fma(high - low, u, low) and fma(deviation, z, mean)
  * of the same elements (C6): element e is the same whatever first is. */
-DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count, uint32_t *out);
+DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
+                                  uint32_t *out);
 DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                     float low, float high, float *out);
 DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
@@ -837,8 +844,10 @@ DETNN_API void detnn_softmax(const float *x, size_t n, float *y);
  * dw [in][out] and db [out] (may be null) summed over rows, tmp of the caller: out floats for every
  * doubling of the leaves, so out * 26 is enough for 2^32 rows (null up to 64 rows). Outputs are apart
  * from inputs. */
-DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out, float *z);
-DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx);
+DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out,
+                                   float *z);
+DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out,
+                                          float *dx);
 DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out,
                                            float *dw, float *db, float *tmp);
 
@@ -848,8 +857,8 @@ DETNN_API void detnn_activate(detnn_activation activation, float alpha, const fl
 /* One update of w [n] by g [n] at step t (steps done, 0 for the first), as C10 after clipping; moment1 and
  * moment2 [n] where the optimizer has them (else null). decay: 1 applies weight_decay.
  * Errors: NULL, VALUE. */
-DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t,
-                                              int decay, size_t n, const float *g, float *w, float *moment1,
+DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, const detnn_schedule *schedule,
+                                              uint64_t t, int decay, size_t n, const float *g, float *w, float *moment1,
                                               float *moment2, detnn_error *err);
 /* The learning rate at step t, rounded to float. */
 DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t);
@@ -1100,6 +1109,10 @@ static inline DETNNI_UNUSED float detnni_float(uint32_t b) { float x; DETNNI_COP
 static inline DETNNI_UNUSED uint64_t detnni_double_bits(double x) { uint64_t b; DETNNI_COPY(&b, &x, 8); return b; }
 static inline DETNNI_UNUSED double detnni_double(uint64_t b) { double x; DETNNI_COPY(&x, &b, 8); return x; }
 static inline DETNNI_UNUSED int detnni_finite(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x7f800000; }
+/* Comparisons that may meet a NaN look at the bits: under -ffinite-math-only compilers get them wrong. */
+static inline DETNNI_UNUSED int detnni_nan(float x) { return (detnni_float_bits(x) & 0x7fffffff) > 0x7f800000; }
+static inline DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
+static inline DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
 static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Does the target the program is compiled for have fma? Only then is the builtin certain to be the
@@ -1141,9 +1154,9 @@ static DETNNI_UNUSED float detnni_fma_emulated(float a, float b, float c)
 static DETNNI_UNUSED double detnni_sqrt64(double x)
 {
     uint64_t bits = detnni_double_bits(x), m, q = 0, s = 0, r;
-    int e = (int)(bits >> 52);
-    if (x != x || x < 0.0) return detnni_double(0x7ff8000000000000u);
-    if (x == 0.0 || e == 0x7ff) return x;
+    int e = (int)(bits >> 52 & 0x7ff);
+    if (!(bits << 1) || (e == 0x7ff && (!(bits >> 63) || bits << 12))) return x; /* zeros, +infinity, NaN */
+    if (bits >> 63) return detnni_double(0x7ff8000000000000u);
     m = bits & 0xfffffffffffffu;
     if (e == 0) for (e = 1; !(m >> 52); e--) m <<= 1; /* subnormal */
     m |= (uint64_t)1 << 52;
@@ -1267,7 +1280,7 @@ static void detnni_put_float(detnni_text *t, float f)
     double v = (double)f, p;
     uint64_t m;
     int e = 0, digits = 6, i;
-    if (f != f) { detnni_put(t, 'N'); detnni_put(t, 'a'); detnni_put(t, 'N'); return; }
+    if (detnni_nan(f)) { detnni_put(t, 'N'); detnni_put(t, 'a'); detnni_put(t, 'N'); return; }
     if (v < 0.0) { detnni_put(t, '-'); v = -v; }
     if (!detnni_finite(f)) { detnni_put(t, 'i'); detnni_put(t, 'n'); detnni_put(t, 'f'); return; }
     if (v == 0.0) { detnni_put(t, '0'); return; }
@@ -1480,7 +1493,7 @@ static void detnni_tensor_sha_add(detnni_tensor_sha *s, const float *x, size_t n
         size_t m = detnni_min(n, 64), i;
         m = detnni_min(m, (size_t)(65536 - s->piece.length) / 4);
         for (i = 0; i < m; i++) {
-            uint32_t b = x[i] != x[i] ? 0x7fc00000 : detnni_float_bits(x[i]);
+            uint32_t b = detnni_nan(x[i]) ? 0x7fc00000 : detnni_float_bits(x[i]);
             bytes[4 * i] = (unsigned char)b;
             bytes[4 * i + 1] = (unsigned char)(b >> 8);
             bytes[4 * i + 2] = (unsigned char)(b >> 16);
@@ -1687,7 +1700,8 @@ static float detnni_stream_normal(detnni_stream *s, uint64_t e)
     return detnni_normal(a, b, (int)(e & 1));
 }
 
-DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count, uint32_t *out)
+DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
+                                  uint32_t *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
     size_t i;
@@ -2025,18 +2039,21 @@ static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t l
 }
 
 /* Checks an initializer; where names it in the sentence. */
-static detnn_result detnni_check_initializer(const detnn_initializer *init, size_t layer, const char *name, detnn_error *err)
+static detnn_result detnni_check_initializer(const detnn_initializer *init, size_t layer, const char *name,
+                                             detnn_error *err)
 {
     if ((unsigned)init->kind >= DETNN_INITIALIZER_COUNT)
-        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: unknown %s initializer %z", layer, name, (size_t)init->kind);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: unknown %s initializer %z", layer, name,
+                           (size_t)init->kind);
     if (!detnni_finite(init->a) || !detnni_finite(init->b))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer's a and b must be finite", layer, name);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer's a and b must be finite", layer,
+                           name);
     if (init->kind == DETNN_UNIFORM && (init->b < init->a || !detnni_finite(init->b - init->a)))
         return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer is uniform from %g to %g", layer, name,
                            (double)init->a, (double)init->b);
     if ((init->kind == DETNN_NORMAL || init->kind == DETNN_TRUNCATED_NORMAL) && init->b < 0.0f)
-        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer's deviation %g is negative", layer, name,
-                           (double)init->b);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: the %s initializer's deviation %g is negative", layer,
+                           name, (double)init->b);
     if (!DETNNI_HAS(INITIALIZERS) && init->kind != DETNN_ZEROS && init->kind != DETNN_CONSTANT
         && init->kind != DETNN_GLOROT_UNIFORM)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no random initializers", layer);
@@ -2052,7 +2069,8 @@ DETNN_API detnn_result detnn_initialize(const detnn_initializer *initializer, ui
     if (tensor != DETNN_KERNEL && tensor != DETNN_BIAS)
         return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_initialize: the tensor must be kernel or bias");
     if (!inputs || !units || layer >> 24 || (uint64_t)rows > ((uint64_t)1 << 34) / units)
-        return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_initialize: %z x %z in layer %z is out of range", rows, units, (size_t)layer);
+        return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_initialize: %z x %z in layer %z is out of range", rows, units,
+                           (size_t)layer);
     r = detnni_check_initializer(initializer, layer, detnni_tensor_names[tensor], err);
     if (r) return r;
     detnni_fill(initializer, seed, layer, tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
@@ -2828,8 +2846,8 @@ DETNNI_FN0 void DETNNI_N(outer_sum)(const float *x, size_t stride, const float *
     }
 }
 
-DETNNI_FN0 void DETNNI_N(weight_gradient)(const float *x, const float *dz, size_t rows, size_t in, size_t out, float *dw,
-                                          float *db, float *tmp)
+DETNNI_FN0 void DETNNI_N(weight_gradient)(const float *x, const float *dz, size_t rows, size_t in, size_t out,
+                                          float *dw, float *db, float *tmp)
 {
     const float one = 1.0f; /* fma(1, dz, acc) is acc + dz */
     size_t k;
@@ -2917,12 +2935,12 @@ DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, con
     const float scale = detnni_float(0x3f867d5f), sa = detnni_float(0x3fe10966);
     size_t i;
     if (activation == DETNN_RELU) {
-        for (i = 0; i < n; i++) y[i] = 0.0f > z[i] ? 0.0f : z[i];
+        for (i = 0; i < n; i++) y[i] = detnni_negative(z[i]) ? 0.0f : z[i];
     } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
         if (y != z) for (i = 0; i < n; i++) y[i] = z[i];
     } else switch (activation) {
     case DETNN_LEAKY_RELU:
-        for (i = 0; i < n; i++) y[i] = z[i] > 0.0f ? z[i] : alpha * z[i];
+        for (i = 0; i < n; i++) y[i] = detnni_positive(z[i]) ? z[i] : alpha * z[i];
         break;
     case DETNN_ELU: case DETNN_SELU:
         while (n) { /* in pieces: the exact function wants a place of its own */
@@ -2930,8 +2948,8 @@ DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, con
             size_t m = n < 64 ? n : 64;
             DETNNI_N(expm1_n)(z, m, e);
             for (i = 0; i < m; i++)
-                y[i] = activation == DETNN_ELU ? (z[i] > 0.0f ? z[i] : alpha * e[i])
-                                               : (z[i] > 0.0f ? scale * z[i] : sa * e[i]);
+                y[i] = activation == DETNN_ELU ? (detnni_positive(z[i]) ? z[i] : alpha * e[i])
+                                               : (detnni_positive(z[i]) ? scale * z[i] : sa * e[i]);
             z += m;
             y += m;
             n -= m;
@@ -2947,24 +2965,24 @@ DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, con
 }
 
 /* d, the gradient for y, becomes that for z. Only softplus, SiLU and GELU look at z. */
-DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha, const float *z, const float *y, size_t n,
-                                        float *d)
+DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha, const float *z, const float *y,
+                                        size_t n, float *d)
 {
     const float scale = detnni_float(0x3f867d5f), sa = detnni_float(0x3fe10966);
     size_t i;
     if (activation == DETNN_RELU) {
-        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? d[i] : 0.0f;
+        for (i = 0; i < n; i++) d[i] = detnni_positive(y[i]) ? d[i] : 0.0f;
     } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
         return;
     } else switch (activation) {
     case DETNN_LEAKY_RELU:
-        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? d[i] : alpha * d[i];
+        for (i = 0; i < n; i++) d[i] = detnni_positive(y[i]) ? d[i] : alpha * d[i];
         break;
     case DETNN_ELU:
-        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? d[i] : d[i] * (y[i] + alpha);
+        for (i = 0; i < n; i++) d[i] = detnni_positive(y[i]) ? d[i] : d[i] * (y[i] + alpha);
         break;
     case DETNN_SELU:
-        for (i = 0; i < n; i++) d[i] = y[i] > 0.0f ? scale * d[i] : d[i] * (y[i] + sa);
+        for (i = 0; i < n; i++) d[i] = detnni_positive(y[i]) ? scale * d[i] : d[i] * (y[i] + sa);
         break;
     case DETNN_SIGMOID:
         for (i = 0; i < n; i++) d[i] = d[i] * (y[i] * (1.0f - y[i]));
@@ -2991,8 +3009,8 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
  * it is the same on the gradient. y may be x. */
-DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, const float *x,
-                                  size_t n, float *y)
+DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
+                                  const float *x, size_t n, float *y)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_DROPOUT, layer);
     double t = (double)rate * 4294967296.0; /* exact */
@@ -3005,7 +3023,8 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
 
 /* One update (C10), clipping apart. Returns the largest bits without sign among what it wrote: from
  * 0x7f800000 on, something is not finite. */
-DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1, float *m2)
+DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1,
+                                     float *m2)
 {
     const float rate = u->rate, momentum = u->o.momentum, epsilon = u->o.epsilon, wd = u->o.weight_decay;
     const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
@@ -3187,7 +3206,8 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
         && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
         return &detnni_kernels_avx512;
-    if ((isa == DETNN_ISA_AUTO || isa == DETNN_ISA_AVX2) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if ((isa == DETNN_ISA_AUTO || isa == DETNN_ISA_AVX2) && __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma"))
         return &detnni_kernels_avx2;
     if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_SSE2) return &detnni_kernels_sse2;
 #endif
@@ -3225,7 +3245,8 @@ typedef struct detnni_layer {
     size_t inputs, outputs;
     size_t kernel, bias;           /* offsets in the weights; standardize: mean and deviation */
     size_t kernel_size, bias_size; /* elements, 0 where there is none */
-    float *y, *z;                  /* training: outputs [batch_max][outputs]; inputs of the activation, if backward needs them */
+    float *y, *z;                  /* training, [batch_max][outputs]: outputs; what the activation took in, if
+                                      backward needs it */
 } detnni_layer;
 
 typedef struct detnni_trace_item {
@@ -3358,7 +3379,8 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
         if (l.outputs > net->width) net->width = l.outputs;
         if (l.kernel_size && l.outputs > widest_out) widest_out = l.outputs;
         if (training) l.y = detnni_floats(a, rows, l.outputs);
-        if (training && l.d.kind == DETNN_LAYER_DENSE && detnni_needs_z(l.d.activation)) l.z = detnni_floats(a, rows, l.outputs);
+        if (training && l.d.kind == DETNN_LAYER_DENSE && detnni_needs_z(l.d.activation))
+            l.z = detnni_floats(a, rows, l.outputs);
         if (layers) { layers[i] = l; copies[i] = l.d; }
     }
     a->used = (a->used + 63) & ~(size_t)63;
@@ -3382,7 +3404,8 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
         if (desc->layers[0].kind == DETNN_LAYER_STANDARDIZE)
             net->columns = detnni_floats(a, DETNNI_COLUMN_LEVELS + 1, net->inputs);
         if (desc->trace)
-            net->trace.items = (detnni_trace_item *)detnni_take(a, 2 * desc->layer_count + 2, sizeof(detnni_trace_item));
+            net->trace.items =
+                (detnni_trace_item *)detnni_take(a, 2 * desc->layer_count + 2, sizeof(detnni_trace_item));
     }
     if (copies) {
         net->desc = *desc;
@@ -3396,27 +3419,33 @@ static detnn_result detnni_check_optimizer(const detnn_optimizer *o, detnn_error
     if ((unsigned)o->kind >= DETNN_OPTIMIZER_COUNT)
         return detnni_fail(err, DETNN_ERROR_VALUE, "%s: unknown kind %z", name, (size_t)o->kind);
     if (!(o->learning_rate > 0.0f) || !detnni_finite(o->learning_rate))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: learning_rate %g is not above 0 and finite", name, (double)o->learning_rate);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: learning_rate %g is not above 0 and finite", name,
+                           (double)o->learning_rate);
     if (!(o->momentum >= 0.0f && o->momentum < 1.0f))
         return detnni_fail(err, DETNN_ERROR_VALUE, "%s: momentum %g is not in [0, 1)", name, (double)o->momentum);
     if (o->nesterov && !(o->kind == DETNN_SGD && o->momentum > 0.0f))
         return detnni_fail(err, DETNN_ERROR_VALUE, "%s: nesterov needs SGD with momentum above 0", name);
     if (!(o->beta1 >= 0.0f && o->beta1 < 1.0f) || !(o->beta2 >= 0.0f && o->beta2 < 1.0f))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: beta1 %g, beta2 %g are not in [0, 1)", name, (double)o->beta1, (double)o->beta2);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: beta1 %g, beta2 %g are not in [0, 1)", name, (double)o->beta1,
+                           (double)o->beta2);
     if (!(o->rho >= 0.0f && o->rho < 1.0f))
         return detnni_fail(err, DETNN_ERROR_VALUE, "%s: rho %g is not in [0, 1)", name, (double)o->rho);
     if (!(o->epsilon > 0.0f) || !detnni_finite(o->epsilon))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: epsilon %g is not above 0 and finite", name, (double)o->epsilon);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: epsilon %g is not above 0 and finite", name,
+                           (double)o->epsilon);
     if (!(o->weight_decay >= 0.0f) || !detnni_finite(o->weight_decay))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: weight_decay %g is not 0 or more and finite", name, (double)o->weight_decay);
-    if (!(o->clip_value >= 0.0f) || !detnni_finite(o->clip_value) || !(o->clip_norm >= 0.0f) || !detnni_finite(o->clip_norm))
+        return detnni_fail(err, DETNN_ERROR_VALUE, "%s: weight_decay %g is not 0 or more and finite", name,
+                           (double)o->weight_decay);
+    if (!(o->clip_value >= 0.0f) || !detnni_finite(o->clip_value) || !(o->clip_norm >= 0.0f) ||
+        !detnni_finite(o->clip_norm))
         return detnni_fail(err, DETNN_ERROR_VALUE, "%s: clip_value %g, clip_norm %g are not 0 or more and finite", name,
                            (double)o->clip_value, (double)o->clip_norm);
     if ((!DETNNI_HAS(ADAM) && (o->kind == DETNN_ADAM || o->kind == DETNN_ADAMW))
         || (!DETNNI_HAS(RMSPROP) && o->kind == DETNN_RMSPROP)
         || (!DETNNI_HAS(MOMENTUM) && o->kind == DETNN_SGD && o->momentum > 0.0f)
         || (!DETNNI_HAS(CLIPPING) && (o->clip_value > 0.0f || o->clip_norm > 0.0f)))
-        return detnni_fail(err, DETNN_ERROR_FEATURE, "%s: this build's DETNN_FEATURES leave out its kind, momentum or clipping", name);
+        return detnni_fail(err, DETNN_ERROR_FEATURE,
+                           "%s: this build's DETNN_FEATURES leave out its kind, momentum or clipping", name);
     return DETNN_OK;
 }
 
@@ -3441,10 +3470,10 @@ static detnn_result detnni_check_layer(const detnn_layer *l, size_t i, size_t in
         return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z: unknown kind %z", i, (size_t)l->kind);
     if (l->kind == DETNN_LAYER_DENSE || l->kind == DETNN_LAYER_ACTIVATION) {
         if ((unsigned)l->activation >= DETNN_ACTIVATION_COUNT)
-            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): unknown activation %z", i, detnni_layer_names[l->kind],
-                               (size_t)l->activation);
-        if ((l->activation == DETNN_LEAKY_RELU && !(l->alpha >= 0.0f)) || (l->activation == DETNN_ELU && !(l->alpha > 0.0f))
-            || !detnni_finite(l->alpha))
+            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): unknown activation %z", i,
+                               detnni_layer_names[l->kind], (size_t)l->activation);
+        if ((l->activation == DETNN_LEAKY_RELU && !(l->alpha >= 0.0f)) ||
+            (l->activation == DETNN_ELU && !(l->alpha > 0.0f)) || !detnni_finite(l->alpha))
             return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): alpha %g is out of range for %s", i,
                                detnni_layer_names[l->kind], (double)l->alpha, detnni_activation_names[l->activation]);
         if (!DETNNI_HAS(ACTIVATIONS) && l->activation != DETNN_LINEAR && l->activation != DETNN_RELU
@@ -3455,8 +3484,9 @@ static detnn_result detnni_check_layer(const detnn_layer *l, size_t i, size_t in
     if (l->kind == DETNN_LAYER_DENSE) {
         if (!l->units) return detnni_fail(err, DETNN_ERROR_SIZE, "layer %z (dense): units is 0", i);
         if (l->units > UINT32_MAX || (uint64_t)inputs > ((uint64_t)1 << 34) / l->units)
-            return detnni_fail(err, DETNN_ERROR_SIZE, "layer %z (dense): %z inputs x %z units: more than 2^34 weights or 2^32 - 1 units", i, inputs,
-                               l->units);
+            return detnni_fail(err, DETNN_ERROR_SIZE,
+                               "layer %z (dense): %z inputs x %z units: more than 2^34 weights or 2^32 - 1 units", i,
+                               inputs, l->units);
         r = detnni_check_initializer(&l->kernel, i, "kernel", err);
         if (r) return r;
         r = detnni_check_initializer(&l->bias, i, "bias", err);
@@ -3464,14 +3494,19 @@ static detnn_result detnni_check_layer(const detnn_layer *l, size_t i, size_t in
     }
     if (l->kind == DETNN_LAYER_DROPOUT) {
         if (!(l->rate >= 0.0f && l->rate < 1.0f))
-            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (dropout): rate %g is not in [0, 1)", i, (double)l->rate);
+            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (dropout): rate %g is not in [0, 1)", i,
+                               (double)l->rate);
         if (!DETNNI_HAS(DROPOUT))
-            return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z (dropout): this build's DETNN_FEATURES leave it out", i);
+            return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z (dropout): this build's DETNN_FEATURES leave it out",
+                               i);
     }
     if (l->kind == DETNN_LAYER_STANDARDIZE) {
-        if (i) return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z (standardize): only the first layer can standardize", i);
+        if (i)
+            return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z (standardize): only the first layer can standardize",
+                               i);
         if (!DETNNI_HAS(STANDARDIZE))
-            return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z (standardize): this build's DETNN_FEATURES leave it out", i);
+            return detnni_fail(err, DETNN_ERROR_FEATURE,
+                               "layer %z (standardize): this build's DETNN_FEATURES leave it out", i);
     }
     return DETNN_OK;
 }
@@ -3484,7 +3519,8 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (!d) return detnni_fail(err, DETNN_ERROR_NULL, "desc is null");
     if (!d->layers) return detnni_fail(err, DETNN_ERROR_NULL, "desc.layers is null");
     if (!d->layer_count) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.layer_count is 0");
-    if (d->layer_count >= (size_t)1 << 24) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.layer_count %z is 2^24 or more", d->layer_count);
+    if (d->layer_count >= (size_t)1 << 24)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "desc.layer_count %z is 2^24 or more", d->layer_count);
     if (!d->inputs) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.inputs is 0");
     if (d->inputs > UINT32_MAX) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.inputs %z is 2^32 or more", d->inputs);
     if (!d->batch_max) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.batch_max is 0");
@@ -3495,35 +3531,47 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
         if (d->layers[i].kind == DETNN_LAYER_DENSE) width = d->layers[i].units;
     }
     last = &d->layers[d->layer_count - 1];
-    if ((unsigned)d->loss >= DETNN_LOSS_COUNT) return detnni_fail(err, DETNN_ERROR_VALUE, "desc.loss: unknown loss %z", (size_t)d->loss);
+    if ((unsigned)d->loss >= DETNN_LOSS_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.loss: unknown loss %z", (size_t)d->loss);
     if (d->loss == DETNN_CROSS_ENTROPY || d->loss == DETNN_BINARY_CROSS_ENTROPY) {
         detnn_activation wanted = d->loss == DETNN_CROSS_ENTROPY ? DETNN_SOFTMAX : DETNN_SIGMOID;
         int has = last->kind == DETNN_LAYER_DENSE || last->kind == DETNN_LAYER_ACTIVATION;
         if (!has || (last->activation != wanted && last->activation != DETNN_LINEAR))
-            return detnni_fail(err, DETNN_ERROR_SHAPE, "desc.loss: %s needs a last layer with activation %s or linear, layer %z (%s) has %s",
+            return detnni_fail(err, DETNN_ERROR_SHAPE,
+                               "desc.loss: %s needs a last layer with activation %s or linear, layer %z (%s) has %s",
                                detnni_loss_names[d->loss], detnni_activation_names[wanted], d->layer_count - 1,
-                               detnni_layer_names[last->kind], has ? detnni_activation_names[last->activation] : "none");
+                               detnni_layer_names[last->kind],
+                               has ? detnni_activation_names[last->activation] : "none");
     }
     if (d->loss == DETNN_CROSS_ENTROPY && width < 2)
-        return detnni_fail(err, DETNN_ERROR_SHAPE, "desc.loss: cross_entropy needs 2 outputs or more, the net has 1 (binary_cross_entropy takes 1)");
+        return detnni_fail(
+            err, DETNN_ERROR_SHAPE,
+            "desc.loss: cross_entropy needs 2 outputs or more, the net has 1 (binary_cross_entropy takes 1)");
     if (!DETNNI_HAS(LOSSES) && d->loss != DETNN_CROSS_ENTROPY)
-        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.loss: this build's DETNN_FEATURES leave %s out", detnni_loss_names[d->loss]);
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.loss: this build's DETNN_FEATURES leave %s out",
+                           detnni_loss_names[d->loss]);
     if (!(d->label_smoothing >= 0.0f && d->label_smoothing < 1.0f))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.label_smoothing %g is not in [0, 1)", (double)d->label_smoothing);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.label_smoothing %g is not in [0, 1)",
+                           (double)d->label_smoothing);
     if (!(d->huber_delta > 0.0f) || !detnni_finite(d->huber_delta))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.huber_delta %g is not above 0 and finite", (double)d->huber_delta);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.huber_delta %g is not above 0 and finite",
+                           (double)d->huber_delta);
     r = detnni_check_optimizer(&d->optimizer, err);
     if (r) return r;
     r = detnni_check_schedule(&d->schedule, err);
     if (r) return r;
     if (d->weights && !d->predict_only)
-        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.weights are used where they lie, which needs desc.predict_only");
-    if (d->trace && !DETNNI_HAS(TRACE)) return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.trace: this build's DETNN_FEATURES leave it out");
+        return detnni_fail(err, DETNN_ERROR_VALUE,
+                           "desc.weights are used where they lie, which needs desc.predict_only");
+    if (d->trace && !DETNNI_HAS(TRACE))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.trace: this build's DETNN_FEATURES leave it out");
     if (!d->allocator.alloc != !d->allocator.release)
         return detnni_fail(err, DETNN_ERROR_NULL, "desc.allocator: alloc and release go together");
-    if ((unsigned)d->isa >= DETNN_ISA_COUNT) return detnni_fail(err, DETNN_ERROR_VALUE, "desc.isa: unknown set %z", (size_t)d->isa);
+    if ((unsigned)d->isa >= DETNN_ISA_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.isa: unknown set %z", (size_t)d->isa);
     if (!detnni_kernels_of(d->isa))
-        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.isa: this machine or build has no %s", detnni_isa_names[d->isa]);
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.isa: this machine or build has no %s",
+                           detnni_isa_names[d->isa]);
     return DETNN_OK;
 }
 
@@ -3537,13 +3585,15 @@ static detnn_result detnni_net_size(const detnn_net_desc *desc, size_t *size, de
     DETNNI_ZERO(&a, sizeof a);
     detnni_layout(&net, desc, &a);
     if (a.overflow || a.used > (size_t)-1 / 2 - 64)
-        return detnni_fail(err, DETNN_ERROR_SIZE, "the net's memory does not fit an address: batch_max %z, inputs %z, %z layers",
+        return detnni_fail(err, DETNN_ERROR_SIZE,
+                           "the net's memory does not fit an address: batch_max %z, inputs %z, %z layers",
                            desc->batch_max, desc->inputs, desc->layer_count);
     *size = a.used + 63; /* the block may start anywhere */
     return detnni_ok(err);
 }
 
-DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn_net_desc *desc, void *block, size_t size, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn_net_desc *desc, void *block,
+                                                    size_t size, detnn_error *err)
 {
     detnni_arena a;
     detnn_net *net;
@@ -3551,7 +3601,8 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     const detnn_layer *last;
     detnn_result r = detnni_net_size(desc, &need, err);
     if (r) return r;
-    if (size < need) return detnni_fail(err, DETNN_ERROR_MEMORY, "the block has %z bytes, the net needs %z", size, need);
+    if (size < need)
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "the block has %z bytes, the net needs %z", size, need);
     DETNNI_ZERO(block, need);
     a.base = (char *)block + (64 - ((uintptr_t)block & 63)) % 64;
     a.used = 0;
@@ -3576,7 +3627,8 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
             size_t e;
             if (l->d.kind == DETNN_LAYER_DENSE) {
                 detnni_fill(&l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs, w);
-                if (l->bias_size) detnni_fill(&l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+                if (l->bias_size)
+                    detnni_fill(&l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
             }
             if (l->d.kind == DETNN_LAYER_STANDARDIZE)
                 for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
@@ -3584,7 +3636,8 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     for (i = 0; net->own_weights && i < desc->layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
         if (net->k->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
-            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): its initializers give infinite weights", i, detnni_layer_names[l->d.kind]);
+            return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): its initializers give infinite weights", i,
+                               detnni_layer_names[l->d.kind]);
     }
     net->magic = DETNNI_MAGIC_NET;
     *out = net;
@@ -3598,7 +3651,8 @@ DETNN_API detnn_result detnn_net_size(const detnn_net_desc *desc, size_t *size, 
     DETNNI_GUARDED(detnni_net_size(desc, size, err));
 }
 
-DETNN_API detnn_result detnn_net_init(detnn_net **net, const detnn_net_desc *desc, void *block, size_t block_size, detnn_error *err)
+DETNN_API detnn_result detnn_net_init(detnn_net **net, const detnn_net_desc *desc, void *block, size_t block_size,
+                                      detnn_error *err)
 {
     if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_net_init: net is null");
     *net = 0;
@@ -3614,7 +3668,9 @@ DETNNI_NOINLINE static detnn_result detnni_net_create(detnn_net **net, const det
     if (r) return r;
     if (desc->allocator.alloc) memory = desc->allocator.alloc(desc->allocator.user, size);
 #if DETNN_NO_MALLOC
-    else return detnni_fail(err, DETNN_ERROR_MEMORY, "this build has no malloc: give desc.allocator, or use detnn_net_init");
+    else
+        return detnni_fail(err, DETNN_ERROR_MEMORY,
+                           "this build has no malloc: give desc.allocator, or use detnn_net_init");
 #else
     else memory = malloc(size);
 #endif
@@ -3651,16 +3707,21 @@ DETNN_API void detnn_net_destroy(detnn_net *net)
 static detnn_result detnni_check_net(const detnn_net *net, detnn_error *err)
 {
     if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "net is null");
-    if (net->magic != DETNNI_MAGIC_NET) return detnni_fail(err, DETNN_ERROR_STATE, "this is not a net, or it was destroyed or never made");
+    if (net->magic != DETNNI_MAGIC_NET)
+        return detnni_fail(err, DETNN_ERROR_STATE, "this is not a net, or it was destroyed or never made");
     return DETNN_OK;
 }
 
 /* Between steps of one's own loop, and not called by a callback of fit? */
 static detnn_result detnni_check_idle(const detnn_net *net, const char *name, detnn_error *err)
 {
-    if (net->busy) return detnni_fail(err, DETNN_ERROR_STATE, "%s: not from a callback of detnn_fit or data.get on the same net", name);
+    if (net->busy)
+        return detnni_fail(err, DETNN_ERROR_STATE, "%s: not from a callback of detnn_fit or data.get on the same net",
+                           name);
     if (net->parts || net->forward_rows)
-        return detnni_fail(err, DETNN_ERROR_STATE, "%s: a step of forward and backward is under way (finish it, or detnn_clear_gradients)", name);
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "%s: a step of forward and backward is under way (finish it, or detnn_clear_gradients)",
+                           name);
     return DETNN_OK;
 }
 
@@ -3668,20 +3729,25 @@ static detnn_result detnni_check_training(const detnn_net *net, detnn_error *err
 {
     detnn_result r = detnni_check_net(net, err);
     if (r) return r;
-    if (!DETNNI_HAS(TRAINING)) return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave training out");
-    if (net->desc.predict_only) return detnni_fail(err, DETNN_ERROR_STATE, "the net was made with desc.predict_only: it cannot train");
+    if (!DETNNI_HAS(TRAINING))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave training out");
+    if (net->desc.predict_only)
+        return detnni_fail(err, DETNN_ERROR_STATE, "the net was made with desc.predict_only: it cannot train");
     return DETNN_OK;
 }
 
 /* The float array in net that holds what its layers' tensors are, or null; at: where the tensor begins. */
-static const detnni_layer *detnni_find(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *at, size_t *rows, size_t *cols)
+static const detnni_layer *detnni_find(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *at,
+                                       size_t *rows, size_t *cols)
 {
     const detnni_layer *l;
     int first, standardize;
     size_t r = 0, c = 0;
     if (rows) *rows = 0;
     if (cols) *cols = 0;
-    if (!net || net->magic != DETNNI_MAGIC_NET || layer >= net->desc.layer_count || (unsigned)tensor >= DETNN_TENSOR_COUNT) return 0;
+    if (!net || net->magic != DETNNI_MAGIC_NET || layer >= net->desc.layer_count ||
+        (unsigned)tensor >= DETNN_TENSOR_COUNT)
+        return 0;
     l = &net->layers[layer];
     first = tensor == DETNN_KERNEL || tensor == DETNN_MEAN;
     standardize = tensor == DETNN_MEAN || tensor == DETNN_DEVIATION;
@@ -3694,20 +3760,22 @@ static const detnni_layer *detnni_find(const detnn_net *net, size_t layer, detnn
     return l;
 }
 
-DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols)
+DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
+                                     size_t *cols)
 {
     size_t at = 0;
     return detnni_find(net, layer, tensor, &at, rows, cols) ? net->weights + at : 0;
 }
 
-DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows, size_t *cols)
+DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
+                                      size_t *cols)
 {
     size_t at = 0;
     return detnni_find(net, layer, tensor, &at, rows, cols) && net->gradients ? net->gradients + at : 0;
 }
 
-DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_tensor tensor, const float *values, size_t count,
-                                         detnn_error *err)
+DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_tensor tensor, const float *values,
+                                         size_t count, detnn_error *err)
 {
     size_t at = 0, rows, cols, i;
     detnn_result r = detnni_check_net(net, err);
@@ -3717,13 +3785,19 @@ DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_ten
         return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_weights_set: layer %z has no %s", layer,
                            (unsigned)tensor < DETNN_TENSOR_COUNT ? detnni_tensor_names[tensor] : "such tensor");
     if (count != rows * cols)
-        return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z: %s has %z x %z values, got %z", layer, detnni_tensor_names[tensor], rows, cols, count);
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z: %s has %z x %z values, got %z", layer,
+                           detnni_tensor_names[tensor], rows, cols, count);
     if (net->parts || net->forward_rows)
-        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_weights_set: a step of forward and backward is under way (finish it, or detnn_clear_gradients)");
-    if (!net->own_weights) return detnni_fail(err, DETNN_ERROR_STATE, "the net's weights lie in desc.weights and cannot be set");
+        return detnni_fail(
+            err, DETNN_ERROR_STATE,
+            "detnn_weights_set: a step of forward and backward is under way (finish it, or detnn_clear_gradients)");
+    if (!net->own_weights)
+        return detnni_fail(err, DETNN_ERROR_STATE, "the net's weights lie in desc.weights and cannot be set");
     for (i = 0; i < count; i++)
-        if (!detnni_finite(values[i]) || (tensor == DETNN_DEVIATION && !(detnni_float_bits(values[i]) - 1 < 0x7f7fffff)))
-            return detnni_fail(err, DETNN_ERROR_DATA, "layer %z: value %z for %s is %g", layer, i, detnni_tensor_names[tensor], (double)values[i]);
+        if (!detnni_finite(values[i]) ||
+            (tensor == DETNN_DEVIATION && !(detnni_float_bits(values[i]) - 1 < 0x7f7fffff)))
+            return detnni_fail(err, DETNN_ERROR_DATA, "layer %z: value %z for %s is %g", layer, i,
+                               detnni_tensor_names[tensor], (double)values[i]);
     DETNNI_COPY(net->own_weights + at, values, count * sizeof(float));
     if (tensor == DETNN_DEVIATION) net->state->adapted = 1;
     net->magnitude = 0x7f800000;
@@ -3743,7 +3817,8 @@ DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, de
     l = &net->layers[layer];
     l->d.frozen = frozen != 0;
     for (node = 0; net->gradients && node <= detnni_log2(net->desc.parts_max); node++)
-        DETNNI_ZERO(net->gradients + node * net->parameters + l->kernel, (l->kernel_size + l->bias_size) * sizeof(float));
+        DETNNI_ZERO(net->gradients + node * net->parameters + l->kernel,
+                    (l->kernel_size + l->bias_size) * sizeof(float));
     net->magnitude = 0x7f800000;
     return detnni_ok(err);
 }
@@ -3811,7 +3886,8 @@ DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t
     if (r) return r;
     if (!memory) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_snapshot: memory is null");
     if (size < detnn_snapshot_size(net))
-        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_snapshot: %z bytes given, %z needed", size, detnn_snapshot_size(net));
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_snapshot: %z bytes given, %z needed", size,
+                           detnn_snapshot_size(net));
     s = detnni_snapshot_of(net);
     DETNNI_COPY(memory, &s, sizeof s);
     DETNNI_COPY((char *)memory + sizeof s, net->state, net->state_size);
@@ -3825,14 +3901,19 @@ DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t 
     if (r) return r;
     if (!memory) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_restore: memory is null");
     if (size < detnn_snapshot_size(net))
-        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_restore: %z bytes given, %z needed", size, detnn_snapshot_size(net));
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_restore: %z bytes given, %z needed", size,
+                           detnn_snapshot_size(net));
     mine = detnni_snapshot_of(net);
     DETNNI_COPY(&given, memory, sizeof given);
     if (given.magic != mine.magic || given.contract != mine.contract)
         return detnni_fail(err, DETNN_ERROR_DATA, "detnn_restore: this memory holds no snapshot of this version");
     if (given.size != mine.size || given.parameters != mine.parameters || given.shape != mine.shape)
-        return detnni_fail(err, DETNN_ERROR_SHAPE, "detnn_restore: the snapshot is of a net with another seed, other layers, loss, optimizer or keep_best");
-    if (net->busy) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_restore: not from a callback of detnn_fit or data.get on the same net");
+        return detnni_fail(
+            err, DETNN_ERROR_SHAPE,
+            "detnn_restore: the snapshot is of a net with another seed, other layers, loss, optimizer or keep_best");
+    if (net->busy)
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "detnn_restore: not from a callback of detnn_fit or data.get on the same net");
     DETNNI_COPY(net->state, (const char *)memory + sizeof given, net->state_size);
     net->magnitude = 0x7f800000;
     detnn_clear_gradients(net);
@@ -3856,7 +3937,8 @@ DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, de
     r = detnni_check_net(net, err);
     if (r) return r;
     if (!net->owned)
-        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_net_copy: the net was made by detnn_net_init: init another and restore a snapshot");
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "detnn_net_copy: the net was made by detnn_net_init: init another and restore a snapshot");
     desc = net->desc;
     r = detnn_net_create(copy, &desc, err);
     if (r) return r;
@@ -3921,7 +4003,8 @@ DETNN_API size_t detnn_summary(const detnn_net *net, char *text, size_t size)
         detnni_pad(&t, line + 50);
         detnni_format(&t, "%z%s\n", l->kernel_size + l->bias_size, l->d.frozen ? " (frozen)" : "");
     }
-    detnni_format(&t, "%z parameters, %z bytes in all, kernels: %s\n", net->parameters, net->memory_size, detnni_isa_names[net->k->isa]);
+    detnni_format(&t, "%z parameters, %z bytes in all, kernels: %s\n", net->parameters, net->memory_size,
+                  detnni_isa_names[net->k->isa]);
     return t.length;
 }
 
@@ -3981,10 +4064,12 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
     t.p = lines;
     t.size = sizeof lines;
     t.length = 0;
-    detnni_format(&t, "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\n"
-                      "learning_rate %x\nadapted %z\nloss_sum %X\nbest %x %l %l\n",
+    detnni_format(&t,
+                  "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\n"
+                  "learning_rate %x\nadapted %z\nloss_sum %X\nbest %x %l %l\n",
                   (size_t)DETNN_CONTRACT, net->desc.seed, state->step, state->epoch, state->position, state->samples,
-                  detnni_float_bits(state->learning_rate), (size_t)state->adapted, detnni_double_bits(state->loss_sum), detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
+                  detnni_float_bits(state->learning_rate), (size_t)state->adapted, detnni_double_bits(state->loss_sum),
+                  detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
     detnni_sha_add(&s, lines, t.length);
     detnni_sha_end(&s, digest);
     return detnni_hex(digest, out);
@@ -3997,7 +4082,8 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
 
 static int detnni_tracing(const detnn_net *net)
 {
-    return DETNNI_HAS(TRACE) && net->trace.on && net->state->step >= net->trace.d.from && net->state->step < net->trace.d.to;
+    return DETNNI_HAS(TRACE) && net->trace.on && net->state->step >= net->trace.d.from &&
+           net->state->step < net->trace.d.to;
 }
 
 static void detnni_trace_write(detnn_net *net, const detnni_text *t)
@@ -4008,7 +4094,8 @@ static void detnni_trace_write(detnn_net *net, const detnni_text *t)
 }
 
 /* "step layer tensor", the beginning of every line; layer -1 is written "-". */
-static void detnni_trace_name(detnni_text *t, char *buffer, size_t size, uint64_t step, size_t layer, const char *tensor, const char *suffix)
+static void detnni_trace_name(detnni_text *t, char *buffer, size_t size, uint64_t step, size_t layer,
+                              const char *tensor, const char *suffix)
 {
     t->p = buffer;
     t->size = size;
@@ -4020,7 +4107,8 @@ static void detnni_trace_name(detnni_text *t, char *buffer, size_t size, uint64_
 }
 
 /* In full: lines "step layer tensor @index word word ...", index the first word's in the whole tensor. */
-static void detnni_trace_full(detnn_net *net, size_t layer, const char *tensor, const char *suffix, const float *x, size_t n, uint64_t first)
+static void detnni_trace_full(detnn_net *net, size_t layer, const char *tensor, const char *suffix, const float *x,
+                              size_t n, uint64_t first)
 {
     size_t i, j;
     uint64_t step = net->state->step;
@@ -4031,7 +4119,7 @@ static void detnni_trace_full(detnn_net *net, size_t layer, const char *tensor, 
         detnni_trace_name(&t, line, sizeof line, step, layer, tensor, suffix);
         detnni_format(&t, "@%l", first + i);
         for (j = i; j < n && j < i + 8; j++)
-            detnni_format(&t, " %x", x[j] != x[j] ? (uint32_t)0x7fc00000 : detnni_float_bits(x[j]));
+            detnni_format(&t, " %x", detnni_nan(x[j]) ? (uint32_t)0x7fc00000 : detnni_float_bits(x[j]));
         detnni_format(&t, "\n");
         detnni_trace_write(net, &t);
     }
@@ -4118,7 +4206,8 @@ static detnn_result detnni_trace_check(detnn_net *net, detnn_error *err)
 {
     if (!DETNNI_HAS(TRACE) || !net->trace.failed) return DETNN_OK;
     net->trace.failed = 0;
-    return detnni_fail(err, DETNN_ERROR_CALLBACK, "trace.write failed in step %l; the step itself was made", net->state->step - 1);
+    return detnni_fail(err, DETNN_ERROR_CALLBACK, "trace.write failed in step %l; the step itself was made",
+                       net->state->step - 1);
 }
 
 DETNN_API detnn_trace_desc detnn_trace_desc_default(void)
@@ -4133,8 +4222,10 @@ DETNN_API detnn_result detnn_trace_start(detnn_net *net, const detnn_trace_desc 
 {
     detnn_result r = detnni_check_net(net, err);
     if (r) return r;
-    if (!DETNNI_HAS(TRACE)) return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave the trace out");
-    if (!net->trace.items) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_trace_start: the net was not made with desc.trace");
+    if (!DETNNI_HAS(TRACE))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave the trace out");
+    if (!net->trace.items)
+        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_trace_start: the net was not made with desc.trace");
     r = detnni_check_idle(net, "detnn_trace_start", err);
     if (r) return r;
     if (trace && !trace->write) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_trace_start: trace.write is null");
@@ -4160,7 +4251,8 @@ static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, co
 
 /* One layer but dropout: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the
  * activation; activate = 0 leaves the activation out. */
-static void detnni_layer_forward(const detnn_net *net, const detnni_layer *l, const float *x, size_t rows, float *z, float *y, int activate)
+static void detnni_layer_forward(const detnn_net *net, const detnni_layer *l, const float *x, size_t rows, float *z,
+                                 float *y, int activate)
 {
     const float *first = net->weights + l->kernel, *second = net->weights + l->bias;
     size_t m, j;
@@ -4183,7 +4275,8 @@ static void detnni_layer_forward(const detnn_net *net, const detnni_layer *l, co
 /* Prediction: x [rows][inputs] through all layers, dropout passed by, between the buffers a and b [rows][width].
  * Returns where the outputs are: y where it is not null and something was computed, else a buffer or x.
  * raw: without the last activation where the loss takes its input. */
-static const float *detnni_infer(const detnn_net *net, const float *x, size_t rows, float *y, float *a, float *b, int raw)
+static const float *detnni_infer(const detnn_net *net, const float *x, size_t rows, float *y, float *a, float *b,
+                                 int raw)
 {
     size_t i, last = net->desc.layer_count;
     while (last > 0 && net->layers[last - 1].d.kind == DETNN_LAYER_DROPOUT) last--;
@@ -4222,7 +4315,8 @@ static const float *detnni_forward_rows(detnn_net *net, const float *x, size_t r
 }
 
 /* d [rows][outputs], the gradient for the activation's output, becomes that for its input z. */
-static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows, float *d)
+static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows,
+                                      float *d)
 {
     size_t m, j, n = l->outputs;
     if (l->d.activation != DETNN_SOFTMAX) {
@@ -4258,7 +4352,8 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
             for (m = 0; m < rows; m++)
                 for (j = 0; j < l->inputs; j++) d[m * l->inputs + j] = d[m * l->inputs + j] / net->weights[l->bias + j];
         if (detnni_trainable(l))
-            net->k->weight_gradient(in, d, rows, l->inputs, l->outputs, g + l->kernel, l->bias_size ? g + l->bias : 0, net->tmp);
+            net->k->weight_gradient(in, d, rows, l->inputs, l->outputs, g + l->kernel, l->bias_size ? g + l->bias : 0,
+                                    net->tmp);
         if (!dx && i == lowest) break;
         if (dense) {
             net->k->input_gradient(d, net->weights + l->kernel, rows, l->inputs, l->outputs, other);
@@ -4321,8 +4416,8 @@ static float detnni_target(const float *target, uint32_t label, size_t n, size_t
 }
 
 /* Cross-entropy of one row (C9) from logits z; d gets the gradient times c where it is not null. row: [3][n]. */
-static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n, const float *target, uint32_t label, float c,
-                                  float *row, float *d)
+static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n, const float *target, uint32_t label,
+                                  float c, float *row, float *d)
 {
     float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
     size_t j;
@@ -4338,9 +4433,9 @@ static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n
     return loss;
 }
 
-/* The other losses of one row. y: outputs, or logits for binary cross-entropy; label: its target where there are none. */
-static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, const float *target, uint32_t label, float q,
-                               float *row, float *d)
+/* The other losses of one row. y: outputs, or logits for binary cross-entropy; label: where target is null. */
+static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, const float *target, uint32_t label,
+                               float q, float *row, float *d)
 {
     const float delta = net->desc.huber_delta;
     float *v = row, *e = row + n;
@@ -4407,12 +4502,14 @@ static void detnni_losses(const detnn_net *net, const detnni_rows *data, const f
 }
 
 /* Mean absolute error of rows on the net's outputs y, added to score. */
-static void detnni_errors(const detnn_net *net, const detnni_rows *data, const float *y, size_t rows, detnni_score *score)
+static void detnni_errors(const detnn_net *net, const detnni_rows *data, const float *y, size_t rows,
+                          detnni_score *score)
 {
     size_t n = net->outputs, m, j;
     for (m = 0; m < rows; m++) {
         for (j = 0; j < n; j++) {
-            float t = detnni_target(data->targets ? data->targets + m * n : 0, data->labels ? data->labels[m] : 0, n, j);
+            float t =
+                detnni_target(data->targets ? data->targets + m * n : 0, data->labels ? data->labels[m] : 0, n, j);
             net->row[j] = detnni_float(detnni_float_bits(y[m * n + j] - t) & 0x7fffffff);
         }
         detnni_batch_sum_add(&score->error, net->k->sum(net->row, n) / (float)n);
@@ -4490,20 +4587,22 @@ static detnni_update detnni_update_of(const detnn_optimizer *o, const detnn_sche
     return u;
 }
 
-DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, const detnn_schedule *schedule, uint64_t t,
-                                              int decay, size_t n, const float *g, float *w, float *moment1,
+DETNN_API detnn_result detnn_optimizer_update(const detnn_optimizer *optimizer, const detnn_schedule *schedule,
+                                              uint64_t t, int decay, size_t n, const float *g, float *w, float *moment1,
                                               float *moment2, detnn_error *err)
 {
     detnni_update u;
     detnn_result r;
     int moments;
-    if (!optimizer || !schedule || (n && (!g || !w))) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_optimizer_update: a pointer is null");
+    if (!optimizer || !schedule || (n && (!g || !w)))
+        return detnni_fail(err, DETNN_ERROR_NULL, "detnn_optimizer_update: a pointer is null");
     r = detnni_check_optimizer(optimizer, err);
     if (!r) r = detnni_check_schedule(schedule, err);
     if (r) return r;
     moments = detnni_moments(optimizer);
     if (n && ((moments > 0 && !moment1) || (moments > 1 && !moment2)))
-        return detnni_fail(err, DETNN_ERROR_NULL, "detnn_optimizer_update: this optimizer keeps %z moments", (size_t)moments);
+        return detnni_fail(err, DETNN_ERROR_NULL, "detnn_optimizer_update: this optimizer keeps %z moments",
+                           (size_t)moments);
     u = detnni_update_of(optimizer, schedule, t);
     detnni_kernels_of(DETNN_ISA_AUTO)->update(&u, decay, n, g, w, moments > 0 ? moment1 : 0, moments > 1 ? moment2 : 0);
     return detnni_ok(err);
@@ -4536,7 +4635,10 @@ static int detnni_next_tensor(const detnn_net *net, detnni_tensor *t)
     }
 }
 
-static const char *detnni_tensor_name(const detnni_tensor *t) { return detnni_tensor_names[t->kernel ? DETNN_KERNEL : DETNN_BIAS]; }
+static const char *detnni_tensor_name(const detnni_tensor *t)
+{
+    return detnni_tensor_names[t->kernel ? DETNN_KERNEL : DETNN_BIAS];
+}
 
 /* The first element that is not finite. */
 static size_t detnni_bad(const float *x, size_t n)
@@ -4566,9 +4668,11 @@ static detnn_result detnni_try_update(const detnn_net *net, const detnni_update 
             if (net->moment2) DETNNI_COPY(m2, net->moment2 + at, bytes);
             if (net->k->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
                 size_t bad = detnni_bad(w, m);
-                return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, infinite or NaN; it was not made",
-                                   net->state->epoch, net->state->step, bad < m ? "a weight" : "a moment", t.layer, detnni_tensor_name(&t),
-                                   i + (bad < m ? bad : 0));
+                return detnni_fail(err, DETNN_ERROR_NONFINITE,
+                                   "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, "
+                                   "infinite or NaN; it was not made",
+                                   net->state->epoch, net->state->step, bad < m ? "a weight" : "a moment", t.layer,
+                                   detnni_tensor_name(&t), i + (bad < m ? bad : 0));
             }
         }
     }
@@ -4595,8 +4699,10 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
         const float *g = net->gradients + t.at;
         uint32_t m = k->magnitude(g, t.n);
         if (m >= 0x7f800000)
-            return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the gradient of layer %z (%s), element %z, is %g", state->epoch,
-                               state->step, t.layer, detnni_tensor_name(&t), detnni_bad(g, t.n), (double)g[detnni_bad(g, t.n)]);
+            return detnni_fail(err, DETNN_ERROR_NONFINITE,
+                               "epoch %l, step %l: the gradient of layer %z (%s), element %z, is %g", state->epoch,
+                               state->step, t.layer, detnni_tensor_name(&t), detnni_bad(g, t.n),
+                               (double)g[detnni_bad(g, t.n)]);
         if (m > largest) largest = m;
     }
     o.learning_rate = state->learning_rate;
@@ -4613,7 +4719,8 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
             detnni_tree_add(&tree, k->dot(net->gradients + t.at, net->gradients + t.at, t.n));
         norm = detnni_sqrt(detnni_tree_sum(&tree));
         if (!detnni_finite(norm))
-            return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the norm of the gradients overflows", state->epoch, state->step);
+            return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the norm of the gradients overflows",
+                               state->epoch, state->step);
         if (norm > o.clip_norm) {
             float scale = o.clip_norm / norm;
             for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);)
@@ -4622,14 +4729,15 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
     }
     u = detnni_update_of(&o, &net->desc.schedule, state->step);
     /* Below these bounds no operation of an update can overflow (2^115 is the most that Adam reaches). */
-    if (!(largest < safe && net->magnitude < safe && (float)detnni_rate(&o, &net->desc.schedule, state->step) < ordinary && o.weight_decay < ordinary
-          && o.epsilon > 1.0f / (1024.0f * 1024.0f * 1024.0f * 1024.0f))) {
+    if (!(largest < safe && net->magnitude < safe &&
+          (float)detnni_rate(&o, &net->desc.schedule, state->step) < ordinary && o.weight_decay < ordinary &&
+          o.epsilon > 1.0f / (1024.0f * 1024.0f * 1024.0f * 1024.0f))) {
         detnn_result r = detnni_try_update(net, &u, err);
         if (r) return r;
     }
     for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);) {
-        uint32_t m = k->update(&u, t.kernel, t.n, net->gradients + t.at, net->own_weights + t.at, detnni_at(net->moment1, t.at),
-                               detnni_at(net->moment2, t.at));
+        uint32_t m = k->update(&u, t.kernel, t.n, net->gradients + t.at, net->own_weights + t.at,
+                               detnni_at(net->moment1, t.at), detnni_at(net->moment2, t.at));
         if (m > written) written = m;
     }
     net->magnitude = written;
@@ -4678,7 +4786,10 @@ DETNN_API detnn_optimizer detnn_adamw(float learning_rate, float weight_decay)
     o.weight_decay = weight_decay;
     return o;
 }
-DETNN_API detnn_optimizer detnn_rmsprop(float learning_rate) { return detnni_optimizer_of(DETNN_RMSPROP, learning_rate); }
+DETNN_API detnn_optimizer detnn_rmsprop(float learning_rate)
+{
+    return detnni_optimizer_of(DETNN_RMSPROP, learning_rate);
+}
 
 DETNN_API detnn_net_desc detnn_net_desc_default(void)
 {
@@ -4714,14 +4825,16 @@ DETNN_API detnn_fit_desc detnn_fit_desc_default(void)
 /* ---- Data ---- */
 
 /* One value in the sentences about bad data. */
-static detnn_result detnni_bad_value(detnn_error *err, const char *what, uint64_t sample, size_t element, float value, const char *wanted)
+static detnn_result detnni_bad_value(detnn_error *err, const char *what, uint64_t sample, size_t element, float value,
+                                     const char *wanted)
 {
-    return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: %s[%z] is %g, which is not %s", sample, what, element, (double)value, wanted);
+    return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: %s[%z] is %g, which is not %s", sample, what, element,
+                       (double)value, wanted);
 }
 
 /* Checks one sample's values (each may be null). */
-static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, const float *x, const float *target, const uint32_t *label,
-                                        const float *weight, detnn_error *err)
+static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, const float *x, const float *target,
+                                        const uint32_t *label, const float *weight, detnn_error *err)
 {
     size_t j;
     if (net->k->magnitude(x, net->inputs) >= 0x7f800000) {
@@ -4741,10 +4854,12 @@ static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, c
         size_t classes = net->outputs > 1 || net->desc.loss == DETNN_CROSS_ENTROPY ? net->outputs : 2;
         if (regression) classes = UINT32_MAX;
         if (*label >= classes)
-            return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: label %z is not below %z, the number of classes", sample, (size_t)*label, classes);
+            return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: label %z is not below %z, the number of classes",
+                               sample, (size_t)*label, classes);
     }
     if (weight && !(*weight >= 0.0f && detnni_finite(*weight)))
-        return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: weight %g is not 0 or more and finite", sample, (double)*weight);
+        return detnni_fail(err, DETNN_ERROR_DATA, "sample %l: weight %g is not 0 or more and finite", sample,
+                           (double)*weight);
     return DETNN_OK;
 }
 
@@ -4756,21 +4871,28 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
     if (!data) return detnni_fail(err, DETNN_ERROR_NULL, "data is null");
     if (!data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count is 0");
     if (data->get) {
-        if (!net->batch_x) return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
-        if (net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "data.get needs the room that a forward without its backward holds");
+        if (!net->batch_x)
+            return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
+        if (net->forward_rows)
+            return detnni_fail(err, DETNN_ERROR_STATE,
+                               "data.get needs the room that a forward without its backward holds");
         if (data->x || data->labels || data->targets || data->weights)
             return detnni_fail(err, DETNN_ERROR_VALUE, "data has both arrays and get: give one of them");
     } else {
         if (!data->x) return detnni_fail(err, DETNN_ERROR_NULL, "data.x is null, and there is no data.get");
-        if (targets && !data->labels && !data->targets) return detnni_fail(err, DETNN_ERROR_NULL, "data has neither labels nor targets");
-        if (data->labels && data->targets) return detnni_fail(err, DETNN_ERROR_VALUE, "data has both labels and targets: give one of them");
+        if (targets && !data->labels && !data->targets)
+            return detnni_fail(err, DETNN_ERROR_NULL, "data has neither labels nor targets");
+        if (data->labels && data->targets)
+            return detnni_fail(err, DETNN_ERROR_VALUE, "data has both labels and targets: give one of them");
         (void)detnni_product(detnni_product(data->count, sizeof(float), &overflow), net->width, &overflow);
-        if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count %z times %z values do not fit an address", data->count, net->width);
+        if (overflow)
+            return detnni_fail(err, DETNN_ERROR_SIZE, "data.count %z times %z values do not fit an address",
+                               data->count, net->width);
     }
     for (i = 0; !data->get && i < data->count; i++) {
-        detnn_result r = detnni_check_sample(net, i, data->x + i * net->inputs,
-                                             targets && data->targets ? data->targets + i * net->outputs : 0,
-                                             targets && data->labels ? data->labels + i : 0, data->weights ? data->weights + i : 0, err);
+        detnn_result r = detnni_check_sample(
+            net, i, data->x + i * net->inputs, targets && data->targets ? data->targets + i * net->outputs : 0,
+            targets && data->labels ? data->labels + i : 0, data->weights ? data->weights + i : 0, err);
         if (r) return r;
     }
     return DETNN_OK;
@@ -4778,8 +4900,8 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
 
 /* Rows for the samples at places first .. first + rows - 1 (of order, null: as they lie): in place where
  * they lie together, else gathered into the net's batch. */
-static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first, size_t rows,
-                                  int training, detnni_rows *out, detnn_error *err)
+static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first,
+                                  size_t rows, int training, detnni_rows *out, detnn_error *err)
 {
     size_t m, in = net->inputs, n = net->outputs;
     if (!data->get && !order) {
@@ -4829,8 +4951,8 @@ static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const 
 
 /* ---- Prediction and evaluation ---- */
 
-DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, const float *x, size_t count, float *y, size_t part, float *a, float *b,
-                                                   detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, const float *x, size_t count, float *y,
+                                                   size_t part, float *a, float *b, detnn_error *err)
 {
     int overflow = 0;
     size_t i, rows;
@@ -4839,7 +4961,8 @@ DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, const f
     (void)detnni_product(detnni_product(count, sizeof(float), &overflow), net->width, &overflow);
     if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_predict: %z rows do not fit an address", count);
     if (!net->state->adapted)
-        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
     for (i = 0; i < count; i += rows) {
         const float *in = x + i * net->inputs;
         rows = detnni_min(part, count - i);
@@ -4865,8 +4988,8 @@ DETNN_API size_t detnn_predict_size(const detnn_net *net, size_t rows)
     return overflow || bytes > (size_t)-1 - 63 ? 0 : bytes + 63;
 }
 
-DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x, size_t count, float *y, void *scratch, size_t scratch_size,
-                                           detnn_error *err)
+DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x, size_t count, float *y, void *scratch,
+                                           size_t scratch_size, detnn_error *err)
 {
     detnn_result r = detnni_check_net(net, err);
     size_t rows;
@@ -4874,23 +4997,24 @@ DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x,
     if (r) return r;
     if (!scratch) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_predict_const: scratch is null");
     if (scratch_size < detnn_predict_size(net, 1))
-        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_predict_const: scratch has %z bytes, one row needs %z", scratch_size,
-                           detnn_predict_size(net, 1));
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_predict_const: scratch has %z bytes, one row needs %z",
+                           scratch_size, detnn_predict_size(net, 1));
     rows = detnni_min((scratch_size - 63) / (2 * sizeof(float) * net->width), count ? count : 1);
     a = (float *)(void *)((char *)scratch + (64 - ((uintptr_t)scratch & 63)) % 64);
     DETNNI_GUARDED(detnni_predict(net, x, count, y, rows, a, a + rows * net->width, err));
 }
 
 /* Samples [first, first + count) of data, checked before. */
-static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data, size_t first, size_t count, detnn_metrics *metrics,
-                                          detnn_error *err)
+static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data, size_t first, size_t count,
+                                          detnn_metrics *metrics, detnn_error *err)
 {
     detnni_score score;
     detnni_rows rows;
     float inv = 1.0f / (float)count;
     size_t i, m;
     if (!net->state->adapted)
-        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
     detnni_score_start(&score);
     for (i = 0; i < count; i += m) {
         const float *out, *y;
@@ -4909,7 +5033,8 @@ static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data
     }
     metrics->loss = detnni_batch_sum_end(&score.loss) * inv;
     if (score.bad || !detnni_finite(metrics->loss))
-        return detnni_fail(err, DETNN_ERROR_NONFINITE, "the loss of sample %z is infinite or NaN, or the sum of all losses overflows",
+        return detnni_fail(err, DETNN_ERROR_NONFINITE,
+                           "the loss of sample %z is infinite or NaN, or the sum of all losses overflows",
                            first + (score.bad ? score.bad - 1 : count - 1));
     metrics->mean_absolute_error = detnni_batch_sum_end(&score.error) * inv;
     metrics->accuracy = detnni_accuracy(net, score.correct, count);
@@ -4917,7 +5042,8 @@ static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data
     return DETNN_OK;
 }
 
-DETNNI_NOINLINE static detnn_result detnni_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics,
+                                                    detnn_error *err)
 {
     detnn_metrics m;
     detnn_result r = detnni_check_net(net, err);
@@ -4939,7 +5065,8 @@ DETNN_API detnn_result detnn_evaluate(detnn_net *net, const detnn_data *data, de
 
 /* The sums over all samples (C3) of x, or of (x - mean)^2, for every feature at once, to net->columns: rows of
  * nodes like those of detnni_tree, then the leaf. */
-static detnn_result detnni_column_sums(detnn_net *net, const detnn_data *data, size_t count, const float *mean, detnn_error *err)
+static detnn_result detnni_column_sums(detnn_net *net, const detnn_data *data, size_t count, const float *mean,
+                                       detnn_error *err)
 {
     size_t in = net->inputs, i, j, m, r, samples = 0;
     float *leaf = net->columns + DETNNI_COLUMN_LEVELS * in;
@@ -4981,7 +5108,8 @@ static detnn_result detnni_adapt_range(detnn_net *net, const detnn_data *data, s
     size_t in = net->inputs, j;
     float n = (float)count, *mean = net->a, *deviation = net->b; /* [batch_max][width] is room enough */
     detnn_result r;
-    if ((uint64_t)count >> 37) return detnni_fail(err, DETNN_ERROR_SIZE, "layer 0 (standardize): %z samples are more than 2^37", count);
+    if ((uint64_t)count >> 37)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "layer 0 (standardize): %z samples are more than 2^37", count);
     r = detnni_column_sums(net, data, count, 0, err);
     if (r) return r;
     for (j = 0; j < in; j++) mean[j] = net->columns[j] / n;
@@ -4991,7 +5119,8 @@ static detnn_result detnni_adapt_range(detnn_net *net, const detnn_data *data, s
         deviation[j] = detnni_sqrt(net->columns[j] / n);
         if (deviation[j] == 0.0f) deviation[j] = 1.0f;
         if (!detnni_finite(mean[j]) || !detnni_finite(deviation[j]))
-            return detnni_fail(err, DETNN_ERROR_NONFINITE, "layer 0 (standardize): the mean or deviation of feature %z overflows", j);
+            return detnni_fail(err, DETNN_ERROR_NONFINITE,
+                               "layer 0 (standardize): the mean or deviation of feature %z overflows", j);
     }
     DETNNI_COPY(net->own_weights + net->layers[0].kernel, mean, in * sizeof(float));
     DETNNI_COPY(net->own_weights + net->layers[0].bias, deviation, in * sizeof(float));
@@ -5025,8 +5154,10 @@ static detnn_result detnni_check_rows(const detnn_net *net, size_t rows, detnn_e
 {
     size_t i;
     for (i = 0; i < net->desc.layer_count; i++)
-        if (net->layers[i].d.kind == DETNN_LAYER_DROPOUT && (uint64_t)rows > ((uint64_t)1 << 34) / net->layers[i].outputs)
-            return detnni_fail(err, DETNN_ERROR_SIZE, "layer %z (dropout): a batch of %z samples has more than 2^34 elements", i, rows);
+        if (net->layers[i].d.kind == DETNN_LAYER_DROPOUT &&
+            (uint64_t)rows > ((uint64_t)1 << 34) / net->layers[i].outputs)
+            return detnni_fail(err, DETNN_ERROR_SIZE,
+                               "layer %z (dropout): a batch of %z samples has more than 2^34 elements", i, rows);
     return DETNN_OK;
 }
 
@@ -5037,22 +5168,24 @@ static size_t detnni_part_rows(const detnn_net *net, size_t batch, detnn_error *
     if (detnni_check_rows(net, batch, err)) return 0;
     if (batch <= part) return batch;
     if (part < 64) {
-        (void)detnni_fail(err, DETNN_ERROR_SIZE, "a batch of %z does not fit batch_max %z: parts of a batch need room for 64 samples", batch, part);
+        (void)detnni_fail(err, DETNN_ERROR_SIZE,
+                          "a batch of %z does not fit batch_max %z: parts of a batch need room for 64 samples", batch,
+                          part);
         return 0;
     }
     part = (size_t)64 << detnni_log2(part / 64);
     parts = (batch - 1) / part + 1;
     if (parts > net->desc.parts_max) {
-        (void)detnni_fail(err, DETNN_ERROR_SIZE, "a batch of %z with batch_max %z needs desc.parts_max %z, not %z", batch, net->desc.batch_max,
-                          parts, net->desc.parts_max);
+        (void)detnni_fail(err, DETNN_ERROR_SIZE, "a batch of %z with batch_max %z needs desc.parts_max %z, not %z",
+                          batch, net->desc.batch_max, parts, net->desc.parts_max);
         return 0;
     }
     return part;
 }
 
 /* One whole step on the rows places [first, first + rows) of order. On an error the net is as before. */
-static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first, size_t rows,
-                                      float *loss, uint64_t *correct, detnn_error *err)
+static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first,
+                                      size_t rows, float *loss, uint64_t *correct, detnn_error *err)
 {
     detnni_score score;
     float inv = 1.0f / (float)rows;
@@ -5077,11 +5210,15 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
         *correct = score.correct;
         if (score.bad) {
             uint64_t place = first + score.bad - 1;
-            r = detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the loss of sample %l is infinite or NaN; the weights are those before this step",
-                            net->state->epoch, net->state->step, order ? detnni_order_at(order, place) : place);
+            r = detnni_fail(
+                err, DETNN_ERROR_NONFINITE,
+                "epoch %l, step %l: the loss of sample %l is infinite or NaN; the weights are those before this step",
+                net->state->epoch, net->state->step, order ? detnni_order_at(order, place) : place);
         } else if (!detnni_finite(*loss)) {
-            r = detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the sum of the losses overflows; the weights are those before this step",
-                            net->state->epoch, net->state->step);
+            r = detnni_fail(
+                err, DETNN_ERROR_NONFINITE,
+                "epoch %l, step %l: the sum of the losses overflows; the weights are those before this step",
+                net->state->epoch, net->state->step);
         }
     }
     if (!r) detnni_trace_items(net, rows, loss);
@@ -5090,7 +5227,8 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
     return r;
 }
 
-DETNNI_NOINLINE static detnn_result detnni_train_batch(detnn_net *net, const detnn_data *data, float *loss, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_train_batch(detnn_net *net, const detnn_data *data, float *loss,
+                                                       detnn_error *err)
 {
     uint64_t correct;
     float l;
@@ -5116,28 +5254,35 @@ DETNN_API detnn_result detnn_train_batch(detnn_net *net, const detnn_data *data,
 
 /* ---- One's own loop ---- */
 
-DETNNI_NOINLINE static detnn_result detnni_forward(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_forward(detnn_net *net, const float *x, size_t count, float *y,
+                                                   detnn_error *err)
 {
     const float *out;
     detnn_result r = detnni_check_training(net, err);
     if (r) return r;
     if (!x) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_forward: x is null");
     if (!count || count > net->desc.batch_max)
-        return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_forward: %z samples, batch_max is %z", count, net->desc.batch_max);
+        return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_forward: %z samples, batch_max is %z", count,
+                           net->desc.batch_max);
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_adapt first");
     if (net->busy) return detnni_check_idle(net, "detnn_forward", err);
     r = detnni_check_rows(net, net->rows_done + count, err);
     if (r) return r;
-    if (net->failed) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: the step failed; detnn_clear_gradients begins anew");
+    if (net->failed)
+        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: the step failed; detnn_clear_gradients begins anew");
     if (net->parts && net->forward_rows)
         return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: the part before it has had no backward");
     if (net->parts) {
         size_t part = net->part_rows;
         if (net->parts >= net->desc.parts_max)
-            return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: this step has %z parts already, desc.parts_max is %z", net->parts, net->desc.parts_max);
+            return detnni_fail(err, DETNN_ERROR_STATE,
+                               "detnn_forward: this step has %z parts already, desc.parts_max is %z", net->parts,
+                               net->desc.parts_max);
         if (part % 64 || (part & (part - 1)) || net->rows_done != part * net->parts || count > part)
-            return detnni_fail(err, DETNN_ERROR_STATE, "detnn_forward: a part of %z after %z samples in parts of %z: all but the last must have the same 64 * 2^k",
+            return detnni_fail(err, DETNN_ERROR_STATE,
+                               "detnn_forward: a part of %z after %z samples in parts of %z: all but the last must "
+                               "have the same 64 * 2^k",
                                count, net->rows_done, part);
     }
     net->forward_rows = 0;
@@ -5178,8 +5323,10 @@ DETNNI_NOINLINE static detnn_result detnni_step(detnn_net *net, detnn_error *err
 {
     detnn_result r = detnni_check_training(net, err);
     if (r) return r;
-    if (!net->parts || net->forward_rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: there is no backward before it");
-    if (net->failed) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: the step failed; detnn_clear_gradients begins anew");
+    if (!net->parts || net->forward_rows)
+        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: there is no backward before it");
+    if (net->failed)
+        return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: the step failed; detnn_clear_gradients begins anew");
     detnni_trace_items(net, net->rows_done, 0);
     r = detnni_apply(net, err);
     if (!r) r = detnni_trace_check(net, err);
@@ -5193,8 +5340,8 @@ DETNN_API detnn_result detnn_step(detnn_net *net, detnn_error *err)
 
 /* ---- Fit ---- */
 
-static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, size_t *validation,
-                                     detnn_error *err)
+static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                     size_t *validation, detnn_error *err)
 {
     detnn_result r = detnni_check_training(net, err);
     if (!r) r = detnni_check_data(net, data, 1, err);
@@ -5205,14 +5352,18 @@ static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *dat
     if (r) return r;
     if (!fit->batch_size) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.batch_size is 0");
     if (!(fit->validation_split >= 0.0f && fit->validation_split < 1.0f))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "fit.validation_split %g is not in [0, 1)", (double)fit->validation_split);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "fit.validation_split %g is not in [0, 1)",
+                           (double)fit->validation_split);
     if (!(fit->min_delta >= 0.0f) || !detnni_finite(fit->min_delta))
-        return detnni_fail(err, DETNN_ERROR_VALUE, "fit.min_delta %g is not 0 or more and finite", (double)fit->min_delta);
+        return detnni_fail(err, DETNN_ERROR_VALUE, "fit.min_delta %g is not 0 or more and finite",
+                           (double)fit->min_delta);
     if (fit->validation && fit->validation_split > 0.0f)
         return detnni_fail(err, DETNN_ERROR_VALUE, "fit has both validation and validation_split: give one of them");
-    if (fit->restore_best && !net->best) return detnni_fail(err, DETNN_ERROR_STATE, "fit.restore_best needs a net made with desc.keep_best");
+    if (fit->restore_best && !net->best)
+        return detnni_fail(err, DETNN_ERROR_STATE, "fit.restore_best needs a net made with desc.keep_best");
     *validation = (size_t)((double)fit->validation_split * (double)data->count);
-    if (*validation >= data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "fit.validation_split leaves no samples to train on");
+    if (*validation >= data->count)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "fit.validation_split leaves no samples to train on");
     if (fit->validation) {
         detnn_error inner;
         inner.text[0] = 0;
@@ -5221,7 +5372,9 @@ static detnn_result detnni_check_fit(const detnn_net *net, const detnn_data *dat
     }
     if (!detnni_part_rows(net, detnni_min(fit->batch_size, data->count - *validation), err)) return DETNN_ERROR_SIZE;
     if (net->state->samples && !fit->restart && net->state->samples != data->count - *validation)
-        return detnni_fail(err, DETNN_ERROR_STATE, "an epoch of %l samples is under way at sample %l, the data have %z: go on with the same data or set fit.restart",
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "an epoch of %l samples is under way at sample %l, the data have %z: go on with the same "
+                           "data or set fit.restart",
                            net->state->samples, net->state->position, data->count - *validation);
     return DETNN_OK;
 }
@@ -5243,9 +5396,9 @@ static detnn_progress detnni_progress(const detnn_net *net, float loss, float ac
     return p;
 }
 
-/* The end of an epoch: its loss, validation, early stopping. *stop: DETNN_FINISH by patience, or the callback's answer. */
-static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, size_t validation, int *stop,
-                                     detnn_error *err)
+/* The end of an epoch: its loss, validation, early stopping. *stop: FINISH by patience, or the callback's answer. */
+static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                     size_t validation, int *stop, detnn_error *err)
 {
     detnni_state *s = net->state;
     float loss = (float)(s->loss_sum / (double)s->samples), watched = loss;
@@ -5287,8 +5440,8 @@ static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, con
     return DETNN_OK;
 }
 
-static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, size_t validation,
-                                       detnn_error *err)
+static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                       size_t validation, detnn_error *err)
 {
     uint64_t done;
     int stop = DETNN_GO_ON;
@@ -5345,7 +5498,8 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
     return DETNN_OK;
 }
 
-DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                               detnn_error *err)
 {
     size_t validation = 0;
     detnn_result r = detnni_check_fit(net, data, fit, &validation, err);
@@ -5366,8 +5520,8 @@ DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const d
 /* IEEE 754-2019 maximum. */
 static float detnni_maximum(float a, float b)
 {
-    if (a != a) return a;
-    if (b != b) return b;
+    if (detnni_nan(a)) return a;
+    if (detnni_nan(b)) return b;
     if (a == b) return detnni_float(detnni_float_bits(a) & detnni_float_bits(b)); /* +0 beats -0 */
     return a > b ? a : b;
 }
@@ -5384,14 +5538,17 @@ DETNN_API size_t detnn_argmax(const float *x, size_t n)
 {
     size_t best = 0, i;
     for (i = 0; i < n; i++) {
-        if (x[i] != x[i]) return i;
+        if (detnni_nan(x[i])) return i;
         if (x[i] > x[best]) best = i;
     }
     return best;
 }
 
 DETNN_API float detnn_sum(const float *x, size_t n) { return detnni_kernels_of(DETNN_ISA_AUTO)->sum(x, n); }
-DETNN_API float detnn_dot(const float *x, const float *y, size_t n) { return detnni_kernels_of(DETNN_ISA_AUTO)->dot(x, y, n); }
+DETNN_API float detnn_dot(const float *x, const float *y, size_t n)
+{
+    return detnni_kernels_of(DETNN_ISA_AUTO)->dot(x, y, n);
+}
 
 DETNN_API float detnn_batch_sum(const float *x, size_t n)
 {
@@ -5408,17 +5565,20 @@ DETNN_API void detnn_softmax(const float *x, size_t n, float *y)
     detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, n, y, &max, &sum);
 }
 
-DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out, float *z)
+DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out,
+                                   float *z)
 {
     detnni_kernels_of(DETNN_ISA_AUTO)->forward(x, w, b, rows, in, out, z);
 }
 
-DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx)
+DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out,
+                                          float *dx)
 {
     detnni_kernels_of(DETNN_ISA_AUTO)->input_gradient(dz, w, rows, in, out, dx);
 }
 
-DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out, float *dw, float *db, float *tmp)
+DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out,
+                                           float *dw, float *db, float *tmp)
 {
     detnni_kernels_of(DETNN_ISA_AUTO)->weight_gradient(x, dz, rows, in, out, dw, db, tmp);
 }
@@ -5438,8 +5598,10 @@ static detnn_result detnni_selftest_failed(detnn_error *err, const char *what, d
 /* The rules of C1 on operands that the compiler cannot know. */
 static const char *detnni_selftest_arithmetic(void)
 {
-    volatile float one = 1.0f, tiny = detnni_float(0x33800000), small = detnni_float(0x0d800000), smaller = detnni_float(0x2b800000); /* 1, 2^-24, 2^-100, 2^-40 */
-    volatile float a = detnni_float(0x3f800001), b = detnni_float(0x3f7fffff), three = 3.0f, huge = detnni_float(0x7f7fffff);
+    volatile float one = 1.0f, tiny = detnni_float(0x33800000);                                     /* 2^-24 */
+    volatile float small = detnni_float(0x0d800000), smaller = detnni_float(0x2b800000); /* 2^-100, 2^-40 */
+    volatile float a = detnni_float(0x3f800001), b = detnni_float(0x3f7fffff), three = 3.0f,
+                   huge = detnni_float(0x7f7fffff);
     volatile double c = 1.0 + 1.0 / 4503599627370496.0, d = 1.0 - 1.0 / 4503599627370496.0;
     float product, sum;
     double wide;
@@ -5455,7 +5617,8 @@ static const char *detnni_selftest_arithmetic(void)
     if (detnni_double_bits(wide) != 0) return "a * b + c contracted in binary64";
     sum = (one + huge) - huge;
     if (detnni_float_bits(sum) != 0) return "sums re-associated";
-    if (detnni_float_bits(one / three) != 0x3eaaaaab || detnni_float_bits(detnni_sqrt(three)) != 0x3fddb3d7) return "division or square root";
+    if (detnni_float_bits(one / three) != 0x3eaaaaab || detnni_float_bits(detnni_sqrt(three)) != 0x3fddb3d7)
+        return "division or square root";
     sum = one - one;
     if (detnni_float_bits(-(sum - sum) + (-sum)) != 0x80000000) return "signed zeros";
     sum = huge * huge;
@@ -5500,7 +5663,7 @@ static int detnni_same_bits(const float *a, const float *b, size_t n)
 {
     size_t i;
     for (i = 0; i < n; i++)
-        if (detnni_float_bits(a[i]) != detnni_float_bits(b[i]) && (a[i] == a[i] || b[i] == b[i])) return 0;
+        if (detnni_float_bits(a[i]) != detnni_float_bits(b[i]) && !(detnni_nan(a[i]) && detnni_nan(b[i]))) return 0;
     return 1;
 }
 
@@ -5508,7 +5671,8 @@ static int detnni_same_bits(const float *a, const float *b, size_t n)
 static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni_kernels *plain)
 {
     enum { ROWS = 67, IN = 5, OUT = 7, N = ROWS * OUT };
-    static const uint32_t special[] = { 0x80000000, 0x00000001, 0x7f800000, 0x7fc00000, 0xff800000, 0x007fffff, 0x7f7fffff };
+    static const uint32_t special[] = {0x80000000, 0x00000001, 0x7f800000, 0x7fc00000,
+                                       0xff800000, 0x007fffff, 0x7f7fffff};
     float x[N], w[N], a[N], b[N], m[4][N], ta[OUT], tb[OUT], ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
     detnn_schedule constant = detnn_schedule_default();
     size_t i, f;
@@ -5516,7 +5680,8 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     for (round = 0; round < 2; round++) {
         detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
         detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);
-        for (i = 0; round && i < sizeof special / sizeof *special; i++) x[31 * i] = w[29 * i + 3] = detnni_float(special[i]);
+        for (i = 0; round && i < sizeof special / sizeof *special; i++)
+            x[31 * i] = w[29 * i + 3] = detnni_float(special[i]);
         plain->forward(x, w, w, ROWS, IN, OUT, a);
         k->forward(x, w, w, ROWS, IN, OUT, b);
         if (!detnni_same_bits(a, b, N)) return "dense forward";
@@ -5553,7 +5718,8 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
             DETNNI_COPY(b, w, sizeof w);
             plain->update(&u, 1, N, x, a, m[0], m[2]);
             k->update(&u, 1, N, x, b, m[1], m[3]);
-            if (!detnni_same_bits(a, b, N) || !detnni_same_bits(m[0], m[1], N) || !detnni_same_bits(m[2], m[3], N)) return "optimizers";
+            if (!detnni_same_bits(a, b, N) || !detnni_same_bits(m[0], m[1], N) || !detnni_same_bits(m[2], m[3], N))
+                return "optimizers";
         }
         DETNNI_COPY(a, w, sizeof w);
         DETNNI_COPY(b, w, sizeof w);
@@ -5607,12 +5773,14 @@ DETNNI_NOINLINE static detnn_result detnni_selftest(detnn_error *err)
             w = detnni_float(detnni_selftest_fma[i][1]);
             b = detnni_float(detnni_selftest_fma[i][2]);
             k->forward(&x, &w, &b, 1, 1, 1, &y);
-            if (detnni_float_bits(y) != detnni_selftest_fma[i][3]) return detnni_selftest_failed(err, "fma", (detnn_isa)isa);
+            if (detnni_float_bits(y) != detnni_selftest_fma[i][3])
+                return detnni_selftest_failed(err, "fma", (detnn_isa)isa);
         }
         for (i = 0; i < sizeof detnni_selftest_exact / sizeof *detnni_selftest_exact; i++) {
             x = detnni_float(detnni_selftest_exact[i].x);
             k->exact[detnni_selftest_exact[i].function](&x, 1, &y);
-            if (detnni_float_bits(y) != detnni_selftest_exact[i].y) return detnni_selftest_failed(err, "an exact function", (detnn_isa)isa);
+            if (detnni_float_bits(y) != detnni_selftest_exact[i].y)
+                return detnni_selftest_failed(err, "an exact function", (detnn_isa)isa);
         }
         what = detnni_selftest_kernels(k, plain);
         if (what) return detnni_selftest_failed(err, what, (detnn_isa)isa);
