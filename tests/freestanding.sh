@@ -21,7 +21,7 @@ have() { # a missing tool is a failure under CI, else skipped
 
 # Undefined symbols of an object are among those named; compilers may call memcpy and its like anywhere.
 needs_only() {
-    local object=$1 more=$2 other
+    local object=$1 more=${2:-} other
     other=$(nm -u "$object" | awk '{ print $NF }' | grep -Evx "_GLOBAL_OFFSET_TABLE_|memcpy|memset|memcmp|memmove$more")
     [ -z "$other" ] || { echo "needs:" $other; return 1; }
 }
