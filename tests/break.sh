@@ -8,7 +8,7 @@ CC=${CC:-cc}
 options="-std=c99 -O0 -w -DDETNN_PORTABLE=1" # plain kernels alone: quick to compile
 fma=; $CC -mfma -E -x c /dev/null >/dev/null 2>&1 && fma=-mfma
 
-for test in symptoms memory errors trace; do
+for test in symptoms memory errors trace hosts selftest; do
     grep -q detnni_ tests/test_$test.c || $CC $options -DTEST_LINKED -I. -Itests -c tests/test_$test.c -o $work/$test.o || exit 1
 done
 
@@ -17,9 +17,9 @@ run() {
     if [ -e $work/$1.o ]; then
         printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >$work/impl.c
         [ $2/impl.o -nt $2/detnn.h ] || $CC $options ${flags:-} -I$2 -c $work/impl.c -o $2/impl.o || return 2
-        $CC $work/$1.o $2/impl.o -o $2/$1 -lpthread || return 2
+        $CC $work/$1.o $2/impl.o -o $2/$1 -lpthread -lm || return 2
     else
-        $CC $options -I$2 -Itests tests/test_$1.c -o $2/$1 -lpthread || return 2
+        $CC $options -I$2 -Itests tests/test_$1.c -o $2/$1 -lpthread -lm || return 2
     fi
     sh -c "timeout 60 $2/$1 >$2/out 2>&1; exit \$?" 2>/dev/null # a crash is a failure, and needs no more words
 }
@@ -46,7 +46,7 @@ try() {
 }
 
 mkdir $work/whole && cp detnn.h $work/whole
-for test in symptoms memory errors trace; do
+for test in symptoms memory errors trace hosts selftest; do
     run $test $work/whole || { echo "test_$test fails on the header as it is:"; cat $work/whole/out; exit 1; }
 done
 
@@ -81,6 +81,17 @@ broken symptoms "a snapshot that forgets the place in the epoch" 's/^( *)DETNNI_
 broken symptoms "a stopped fit that forgets its losses" 's/^( *)for \(done = 0; done < fit->epochs/\1s->loss_sum = 0.0;\n&/'
 broken symptoms "best weights that are not restored" 's/DETNNI_COPY\(net->own_weights, net->best, [^;]*;/;/'
 broken memory "dropout that counts rows in each part" 's/\(uint64_t\)first \* l->outputs/(uint64_t)0 * l->outputs/'
+
+# ---- Self-test, hostile hosts ----
+broken selftest "selftest: an fma that rounds twice" 's/^( *)s = detnni_double\(\(e > 0\.0\) == .*$/\1;/'
+broken selftest:"-O2 -ffp-contract=fast $fma" "selftest: contraction" '/^#pragma GCC optimize\("no-fast-math"/,/"no-single-precision-constant"/d'
+broken selftest:"-Ofast" "selftest: unsafe flags" '/^#pragma GCC optimize\("no-fast-math"/,/"no-single-precision-constant"/d'
+broken selftest "selftest: the caller's rounding, subnormals flushed" 's/if \(\(csr & 0xffc0\) != wanted\)/if (0)/'
+broken selftest "selftest: a wrong bit in tanh" 's/^( *)return sum;$/&/; s/\{ DETNNI_EXACT_tanh, 0x/{ DETNNI_EXACT_exp, 0x/'
+broken hosts "no guard at the entry points" 's/if \(\(csr & 0xffc0\) != wanted\)/if (0)/'
+broken hosts "no guard after callbacks" 's/^( *)\(void\)detnni_fp_enter\(\);.*$/\1;/'
+broken hosts "training from a callback" 's/^( *)net->busy = 1;$/\1net->busy = 0;/'
+broken hosts "sizes that wrap" 's/if \(a->used > most - 64 \|\| bytes > most - start\)/if (bytes > most - start)/; s/a\.overflow \|\| a\.used > \(size_t\)-1 \/ 2 - 64/a.overflow/'
 
 # ---- Memory, errors, records ----
 broken memory "a size that is one byte short" 's/\*size = a\.used \+ 63;/*size = a.used + 62;/'
