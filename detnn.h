@@ -3317,7 +3317,7 @@ static void *detnni_take(detnni_arena *a, size_t count, size_t size)
     if (a->used > most - 64 || bytes > most - start) a->overflow = 1;
     if (a->overflow) return 0;
     a->used = start + bytes;
-    return a->base && bytes ? a->base + start : 0;
+    return a->base ? a->base + start : 0;
 }
 
 static float *detnni_floats(detnni_arena *a, size_t rows, size_t cols)

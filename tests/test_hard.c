@@ -41,7 +41,7 @@ static int right(float got, uint32_t bits)
 {
     uint32_t b;
     memcpy(&b, &got, 4);
-    return got != got ? bits == 0x7fc00000 : b == bits;
+    return (b & 0x7fffffff) > 0x7f800000 ? bits == 0x7fc00000 : b == bits; /* by bits: -ffast-math */
 }
 
 static float value(uint32_t bits)
