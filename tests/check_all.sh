@@ -113,7 +113,7 @@ row "every test but its own code under -Ofast: clang" clang fast clang
 row "demo: drawn digits, 32-bit" gcc drawn "-O2 -m32 -msse2 -mfpmath=sse" gcc ""
 row "demo: drawn digits, clang" clang drawn "-O2" clang ""
 row "every test: gcc -O3 -march=native" gcc every_test "-std=c11 -O3 -march=native $warn -Werror" gcc ""
-row "every test: gcc -O2 -ffast-math" gcc every_test "-std=c11 -O2 -ffast-math" gcc ""
+tests="tests/test_gradients.c tests/test_hard.c tests/test_kernels.c" row "numeric tests: gcc -O2 -ffast-math" gcc every_test "-std=c11 -O2 -ffast-math" gcc ""
 row "golden: valgrind" valgrind golden "-O1 -g -DDETNN_PORTABLE=1" gcc "valgrind -q --error-exitcode=9"
 for s in c99 c11 c17; do
     row "warnings: gcc -std=$s" gcc warnings gcc $s c
