@@ -210,8 +210,8 @@
  *                   keep ? x * s : +0                          keep ? dy * s : +0
  *     standardize   (x - mean) / deviation                     dy / deviation
  * A frozen layer passes gradients on and keeps its weights. Standardize takes, for every feature, mean =
- * S / float(N) with S the sum over all N training samples in the order of the data (C3), then V, the sum (C3) of d * d with
- * d = x - mean (a leaf: acc = fma(d, d, acc)), deviation = sqrt(V / float(N)), or 1 where that is 0.
+ * S / float(N) with S the sum over all N training samples in the order of the data (C3), then V, the sum (C3)
+ * of d * d with d = x - mean (a leaf: acc = fma(d, d, acc)), deviation = sqrt(V / float(N)), or 1 where that is 0.
  * Before that they are +0 and 1, and the net neither predicts nor trains.
  *
  * C9. Losses. n = samples in the whole step, inv = 1 / float(n); c = weight * inv (inv where there are no
@@ -291,7 +291,8 @@
  * Adam with learning_rate 0.125; one step on x = (1.5, -0.25) = 3fc00000 be800000, t = 0.5 = 3f000000.
  *     Philox, key 2a 0, counter 0 0 0 01000000: 97907da9 ecba94ea 07dea2c9 1d9cc73d
  *     l = float(sqrt(6 / 3)) = 3fb504f3; kernel = fma(2 l, 97907d * 2^-24, -l), ... = 3e854ce8 3f99c40a
- *     digests: kernel 32364c44... (SHA-256 of SHA-256 of the bytes e84c853e 0ac4993f), bias 8cb90125..., net 3c7edb5d...
+ *     digests: kernel 32364c44... (SHA-256 of SHA-256 of the bytes e84c853e 0ac4993f), bias 8cb90125...,
+ *     net 3c7edb5d...
  *     z = fma(-0.25, 3f99c40a, fma(1.5, 3e854ce8, +0)) = 3db8bd48; y = tanh(z) = 3db83d6c; loss 3e2c2ad0
  *     dy = (d + d) * 1, dz = dy * ((1 - y) * (1 + y)) = bf503db1; kernel gradient bf9c2e45 3e503db1
  *     a = float(0.125 / (1 - beta1)) = 3f9ffffe, r = float(1 / sqrt(1 - beta2)) = 41fcfbdd
@@ -773,7 +774,8 @@ DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t 
  *     l input.gradient    from the last layer down to the lowest that must be known
  *     l kernel.gradient, bias.gradient    of layers that are not frozen, before clipping and decay
  *     l kernel, bias      the same after the update
- * The record does not depend on the parts a batch is cut into (but for the order of lines of elements). Steps in [full_from, full_to) have all
+ * The record does not depend on the parts a batch is cut into (but for the order of lines of
+ * elements). Steps in [full_from, full_to) have all
  * elements too, before those lines: "step layer tensor @index word word ...", up to 8 words of 8 hexadecimal
  * digits, index that of the first. write gets pieces of text and returns 0; where it does not, the step is
  * made all the same and the call returns CALLBACK after it. examples/trace_diff.c compares two records. */
@@ -865,8 +867,9 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Tried against MPFR (make prove) on 2026-11-21, gcc 12.2, on a Xeon with
-   AVX-512: scalar without fma, AVX2 and AVX-512 each on all 2^32 inputs of every function, 0 wrong (20, 13 and 13
-   minutes of processor time); scalar with fma, SSE2 and NEON on samples of 2^24 to 2^28 inputs, 0 wrong.
+   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (13 minutes of processor time for all functions); scalar
+   without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma); scalar with fma up
+   to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones, SSE2, NEON.
 
    How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
    once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
@@ -3073,52 +3076,18 @@ static const detnni_kernels DETNNI_N(kernels) = {
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
 
-#undef DETNNI_1
-#undef DETNNI_2
-#undef DETNNI_3
 #undef DETNNI_EXACT_ENTRY
 #undef DETNNI_FMA
 #undef DETNNI_FN
 #undef DETNNI_FN0
 #undef DETNNI_ISA
 #undef DETNNI_N
-#undef DETNNI_ROUND
 #undef DETNNI_SET
 #undef DETNNI_TABLE
 #undef DETNNI_W
 #undef VD
 #undef VI
 #undef VM
-#undef r_add
-#undef r_all
-#undef r_and
-#undef r_any
-#undef r_at
-#undef r_bits
-#undef r_div
-#undef r_double
-#undef r_iadd
-#undef r_iand
-#undef r_ior
-#undef r_iset
-#undef r_isub
-#undef r_load
-#undef r_lt
-#undef r_mad
-#undef r_max
-#undef r_min
-#undef r_mnone
-#undef r_mor
-#undef r_mul
-#undef r_none
-#undef r_or
-#undef r_sel
-#undef r_set
-#undef r_shl
-#undef r_shr
-#undef r_store
-#undef r_sub
-#undef r_xor
 #undef vd_add
 #undef vd_and
 #undef vd_at
@@ -3181,7 +3150,8 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #include DETNN_SELF
 #define DETNNI_ISA DETNNI_ISA_AVX512
 #define DETNNI_SET DETNN_ISA_AVX512
-#define DETNNI_FN static inline __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"), unused, always_inline))
+#define DETNNI_FN \
+    static inline __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"), unused, always_inline))
 #define DETNNI_FN0 static __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"), noinline, unused))
 #define DETNNI_N(name) detnni_##name##_avx512
 #define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
@@ -5803,11 +5773,9 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
 #undef DETNNI_EXACT_TABLES
-#undef DETNNI_FIX
 #undef DETNNI_FMA64
 #undef DETNNI_FMA_PLAIN
 #undef DETNNI_FPSCR_MODE
-#undef DETNNI_G
 #undef DETNNI_GNU
 #undef DETNNI_GUARDED
 #undef DETNNI_HARDWARE_FMA
@@ -5817,7 +5785,6 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ISA_NEON
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
-#undef DETNNI_LOOK_UP
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_NOINLINE

@@ -12,10 +12,11 @@ for test in symptoms memory errors trace hosts selftest; do
     grep -q detnni_ tests/test_$test.c || $CC $options -DTEST_LINKED -I. -Itests -c tests/test_$test.c -o $work/$test.o || exit 1
 done
 
+printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >$work/impl.c
+
 # run TEST HEADER-FOLDER: builds and runs tests/test_TEST.c against that folder's header
 run() {
     if [ -e $work/$1.o ]; then
-        printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >$work/impl.c
         [ $2/impl.o -nt $2/detnn.h ] || $CC $options ${flags:-} -I$2 -c $work/impl.c -o $2/impl.o || return 2
         $CC $work/$1.o $2/impl.o -o $2/$1 -lpthread -lm || return 2
     else
@@ -104,5 +105,6 @@ broken trace "weights recorded from before the update" 's/^( *)u = detnni_update
 wait
 for i in $(seq $count); do cat $work/$i/result; done | tee $work/results
 failed=$(grep -c ^FAILED $work/results)
+grep ^FAILED $work/results # once more, where the end of a long log shows them
 echo "$((count - failed)) passed, $failed failed"
 [ $failed = 0 ]
