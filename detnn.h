@@ -112,6 +112,17 @@
  * detnn_predict_const and level 3 stay on the calling thread. Each worker costs its own scratch (detnn_net_size counts
  * it).
  *
+ * M7. GPU. With desc.device = DETNN_GPU (or detnn_set_device) fit, train_batch, evaluate and predict compute on the
+ * current CUDA device. Weights, moments and, where they fit, the data and their shuffling stay there for the length of a
+ * fit; callbacks cost their reading alone: in them detnn_weights, detnn_gradient, digests and snapshots first bring
+ * over what has changed (a pointer taken before has old values until then), and after fit or train_batch all is with
+ * the host. forward, backward, adapt and predict_const, and data.get itself, run on the CPU. A step whose numbers are so
+ * large that they might overflow is left to the CPU, which makes it or says what is wrong. When the GPU fails, the call
+ * returns DEVICE, the net is as it was when the host last had all of it (at the latest when the call began), and
+ * it goes on on the CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every
+ * architecture to be served (-arch=all-major), and link with -lcudart. Device memory: what detnn_net_size says, and
+ * 1 GB at most for partial sums; for a fit also the data. A net made by detnn_net_init frees it in detnn_net_destroy.
+ *
  * CONTRACT, version 1
  *
  * C1. Arithmetic. Data are IEEE 754 binary32, rounded to nearest even, subnormals kept. Every + - * /
@@ -364,6 +375,14 @@
 #ifndef DETNN_THREADS
 #define DETNN_THREADS 0
 #endif
+/* DETNN_CUDA          1, in the implementing unit: GPU kernels too (desc.device, M7). That unit is compiled by
+ *                     nvcc -x cu, all others as ever. */
+#ifndef DETNN_CUDA
+#define DETNN_CUDA 0
+#endif
+#if DETNN_CUDA && (DETNN_FREESTANDING || DETNN_NO_MALLOC)
+#error "detnn: DETNN_CUDA needs a hosted C library with malloc"
+#endif
 #if DETNN_THREADS && (DETNN_FREESTANDING || DETNN_NO_MALLOC)
 #error "detnn: DETNN_THREADS needs a hosted C library with malloc; give desc.parallel_for instead"
 #endif
@@ -402,7 +421,8 @@ extern "C" {
     X(DETNN_ERROR_STATE,     "not possible in the present state")                                       \
     X(DETNN_ERROR_FEATURE,   "not part of this build")                                                  \
     X(DETNN_ERROR_CALLBACK,  "a callback failed")                                                       \
-    X(DETNN_ERROR_SELFTEST,  "this build or machine breaks the contract")
+    X(DETNN_ERROR_SELFTEST,  "this build or machine breaks the contract")                               \
+    X(DETNN_ERROR_DEVICE,    "the GPU is missing, too old, or failed")
 #define DETNNI_ENUM(name, text) name,
 typedef enum detnn_result { DETNN_RESULTS(DETNNI_ENUM) DETNN_RESULT_COUNT } detnn_result;
 
@@ -490,6 +510,12 @@ typedef enum detnn_tensor { DETNN_TENSORS(DETNNI_ENUM) DETNN_TENSOR_COUNT } detn
     X(DETNN_ISA_AVX512, "avx512") /* x86 with AVX-512 F, DQ, BW and VL */                               \
     X(DETNN_ISA_NEON,   "neon")   /* AArch64 */
 typedef enum detnn_isa { DETNN_ISAS(DETNNI_ENUM) DETNN_ISA_COUNT } detnn_isa;
+
+/* Where a net computes: the same bits on both (M7). */
+#define DETNN_DEVICES(X)                                                                                \
+    X(DETNN_CPU, "cpu")                                                                                 \
+    X(DETNN_GPU, "gpu") /* builds with DETNN_CUDA, CUDA devices of compute capability 7.5 or higher */
+typedef enum detnn_device { DETNN_DEVICES(DETNNI_ENUM) DETNN_DEVICE_COUNT } detnn_device;
 #undef DETNNI_ENUM
 
 /* How a tensor starts; a and b as in the manual (C7): constant(a), uniform(a, b), normals (mean a,
@@ -589,6 +615,7 @@ typedef struct detnn_net_desc {
     const float *weights;      /* [null] with predict_only: all weights in the digest's order, used where
                                   they lie, which must be aligned as a float and outlive the net */
     detnn_isa isa;             /* [DETNN_ISA_AUTO] forces a set of kernels */
+    detnn_device device;       /* [DETNN_CPU] where to compute, see M7 */
     detnn_allocator allocator; /* [malloc and free] */
     detnn_parallel_for parallel_for; /* [null] see M6 */
     void *parallel_user;
@@ -736,6 +763,7 @@ typedef struct detnn_net_info {
     float best_loss;              /* of early stopping; +infinity before the first epoch */
     uint64_t best_epoch, stale_epochs;
     detnn_isa isa;                /* the kernels in use */
+    detnn_device device;          /* where it computes */
     size_t memory;                /* bytes, all of them */
 } detnn_net_info;
 DETNN_API detnn_net_info detnn_info(const detnn_net *net);
@@ -796,6 +824,9 @@ DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_ten
 DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, detnn_error *err);
 /* Changes the learning rate from the next step on. */
 DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err);
+/* Moves the net, between steps: what was computed and what will be has the same bits on both (M7). Errors: STATE,
+ * FEATURE (a build without DETNN_CUDA), MEMORY (of the GPU), DEVICE; the net then stays on the CPU. */
+DETNN_API detnn_result detnn_set_device(detnn_net *net, detnn_device device, detnn_error *err);
 
 /* Rollback: copies weights and training state into the caller's memory and back (the same net, or one of
  * the same description). size is that of detnn_snapshot_size. Errors: NULL, MEMORY, SHAPE, DATA. */
@@ -1070,6 +1101,10 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 
 /* No contraction, no re-association, whatever the flags of the program. Closed at the end of the header. */
+#ifdef __NVCC__ /* it does not know some of them, and hands all on to the host's compiler */
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 1675, 550, 177
+#endif
 #if defined(__clang__)
 #pragma float_control(push)
 #pragma float_control(precise, on)
@@ -1117,6 +1152,20 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_RESTRICT
 #endif
 
+/* Functions and small tables that GPU kernels use as well. */
+#if DETNN_CUDA && !defined(__CUDACC__)
+#error "detnn.h: with DETNN_CUDA the implementing unit is compiled by nvcc -x cu"
+#elif DETNN_CUDA
+#define DETNNI_BOTH __host__ __device__
+#else
+#define DETNNI_BOTH
+#endif
+#ifdef __CUDA_ARCH__
+#define DETNNI_BOTH_DATA static __device__ const
+#else
+#define DETNNI_BOTH_DATA static const
+#endif
+
 #if DETNNI_GNU
 #define DETNNI_RARE(x) __builtin_expect(x, 0)
 #else
@@ -1129,6 +1178,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_ISA_AVX2   2
 #define DETNNI_ISA_AVX512 3
 #define DETNNI_ISA_NEON   4
+#define DETNNI_ISA_CUDA   5 /* the exact functions alone; all else is in section 20 */
 #define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON ? 4 : 1) /* floats in the widest register of them */
 
 #define DETNNI_DATA static const /* small tables */
@@ -1157,16 +1207,16 @@ static void detnni_zero(void *to, size_t size)
 #define DETNNI_ZERO(to, size)       memset(to, 0, size)
 #endif
 
-static inline DETNNI_UNUSED uint32_t detnni_float_bits(float x) { uint32_t b; DETNNI_COPY(&b, &x, 4); return b; }
-static inline DETNNI_UNUSED float detnni_float(uint32_t b) { float x; DETNNI_COPY(&x, &b, 4); return x; }
-static inline DETNNI_UNUSED uint64_t detnni_double_bits(double x) { uint64_t b; DETNNI_COPY(&b, &x, 8); return b; }
-static inline DETNNI_UNUSED double detnni_double(uint64_t b) { double x; DETNNI_COPY(&x, &b, 8); return x; }
-static inline DETNNI_UNUSED int detnni_finite(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x7f800000; }
+static inline DETNNI_BOTH DETNNI_UNUSED uint32_t detnni_float_bits(float x) { uint32_t b; DETNNI_COPY(&b, &x, 4); return b; }
+static inline DETNNI_BOTH DETNNI_UNUSED float detnni_float(uint32_t b) { float x; DETNNI_COPY(&x, &b, 4); return x; }
+static inline DETNNI_BOTH DETNNI_UNUSED uint64_t detnni_double_bits(double x) { uint64_t b; DETNNI_COPY(&b, &x, 8); return b; }
+static inline DETNNI_BOTH DETNNI_UNUSED double detnni_double(uint64_t b) { double x; DETNNI_COPY(&x, &b, 8); return x; }
+static inline DETNNI_BOTH DETNNI_UNUSED int detnni_finite(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x7f800000; }
 /* Comparisons that may meet a NaN look at the bits: under -ffinite-math-only compilers get them wrong. */
-static inline DETNNI_UNUSED int detnni_nan(float x) { return (detnni_float_bits(x) & 0x7fffffff) > 0x7f800000; }
-static inline DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
-static inline DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
-static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
+static inline DETNNI_BOTH DETNNI_UNUSED int detnni_nan(float x) { return (detnni_float_bits(x) & 0x7fffffff) > 0x7f800000; }
+static inline DETNNI_BOTH DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
+static inline DETNNI_BOTH DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
+static inline DETNNI_BOTH DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
 
 /* floor(log2(n)), 0 for 0 */
 static inline DETNNI_UNUSED size_t detnni_log2(size_t n)
@@ -1593,60 +1643,60 @@ enum { DETNN_FUNCTIONS(DETNNI_EXACT_NUMBER) DETNNI_EXACT_COUNT };
    some margin (found by tests/prove.c over all 2^32 inputs), and their correctly rounded results. exp and tanh need
    none. */
 
-DETNNI_DATA uint32_t detnni_odd_expm1[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_expm1[][2] = {
     { 0x33b504f3, 0x33b504f3 }, { 0x34ca62c1, 0x34ca62c3 }, { 0x36322b1b, 0x36322b2a }, { 0x3a254e7a, 0x3a255bd3 },
     { 0x3dc252dd, 0x3dcbd76b }, { 0xb675cbfc, 0xb675cbdf }, { 0xbb7b3b6c, 0xbb7ac04e } };
-DETNNI_DATA uint32_t detnni_odd_log[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_log[][2] = {
     { 0x0dc8bba4, 0xc289bac4 }, { 0x111c87f8, 0xc28085df }, { 0x1f116ab8, 0xc233b53e }, { 0x2c4c24b7, 0xc1d48710 },
     { 0x38dcbe38, 0xc1128ba4 }, { 0x3bf86ef0, 0xc09c399e }, { 0x3c413d3a, 0xc08e158f }, { 0x41178feb, 0x400fe5e7 },
     { 0x4665a9a6, 0x41198725 }, { 0x4c5d65a5, 0x418f034b }, { 0x4d604ebe, 0x419a352c }, { 0x5ee8984e, 0x422e4a21 },
     { 0x65d890d3, 0x4254d1f9 }, { 0x66a8c860, 0x42595e46 }, { 0x6f31a8ec, 0x42845a89 }, { 0x79e7ec37, 0x42a1ffb7 } };
-DETNNI_DATA uint32_t detnni_odd_log1p[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_log1p[][2] = {
     { 0x35400003, 0x353fffff }, { 0x3710001b, 0x370ffff3 }, { 0x3770004b, 0x376fffdb }, { 0x3ebe9143, 0x3ea20160 },
     { 0x3efd81ad, 0x3ecdeee1 }, { 0x41078feb, 0x400fe5e7 }, { 0x4665a5a6, 0x41198725 }, { 0x55185f82, 0x41efd648 },
     { 0x5ee8984e, 0x422e4a21 }, { 0x65d890d3, 0x4254d1f9 }, { 0x66a8c860, 0x42595e46 }, { 0x6f31a8ec, 0x42845a89 },
     { 0x79e7ec37, 0x42a1ffb7 }, { 0xb53ffffd, 0xb5400001 }, { 0xb70fffe5, 0xb710000d }, { 0xb76fffb5, 0xb7700025 },
     { 0xbb0ec8c4, 0xbb0ef0a5 } };
-DETNNI_DATA uint32_t detnni_odd_sigmoid[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_sigmoid[][2] = {
     { 0x3a689801, 0x3f000e89 }, { 0x3b128604, 0x3f0024a1 }, { 0x3d21bc81, 0x3f0286dc }, { 0xba928601, 0x3effdb5f },
     { 0xbe104170, 0x3eedff70 }, { 0xbf1964d0, 0x3eb584b1 } };
-DETNNI_DATA uint32_t detnni_odd_softplus[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_softplus[][2] = {
     { 0x398b9622, 0x3f317ad1 }, { 0x39ea41d0, 0x3f3180bd }, { 0x3ad68ba7, 0x3f31a7c1 }, { 0x40a3f888, 0x40a42924 },
     { 0xb36fa39f, 0x3f317218 } };
-DETNNI_DATA uint32_t detnni_odd_erf[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_erf[][2] = {
     { 0x358e9d2d, 0x35a0ec32 }, { 0x36aea466, 0x36c51007 }, { 0x3940ead6, 0x3959af14 }, { 0x39c0057d, 0x39d8ac49 },
     { 0xb58e9d2d, 0xb5a0ec32 }, { 0xb6aea466, 0xb6c51007 }, { 0xb940ead6, 0xb959af14 }, { 0xb9c0057d, 0xb9d8ac49 } };
-DETNNI_DATA uint32_t detnni_odd_gelu[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_gelu[][2] = {
     { 0x334aa765, 0x32caa765 }, { 0x366c4759, 0x35ec4784 }, { 0x37b0a46f, 0x3730a531 }, { 0x37f5c377, 0x3775c4ef },
     { 0x38028e89, 0x37828f5d }, { 0x38ca1be2, 0x384a1fdc }, { 0x3c2df329, 0x3baf6c63 }, { 0x3e493cc6, 0x3de896f5 },
     { 0x3e60b687, 0x3e03df5f }, { 0x3eada244, 0x3e5bbb3e }, { 0xb34aa765, 0xb2caa765 }, { 0xb66c4759, 0xb5ec472e },
     { 0xb7b0a46f, 0xb730a3ad }, { 0xb7f5c377, 0xb775c1ff }, { 0xb8028e89, 0xb7828db5 }, { 0xb8ca1be2, 0xb84a17e8 },
     { 0xbc2df329, 0xbbac79ef }, { 0xbe493cc6, 0xbda9e297 }, { 0xbe8e7062, 0xbdde7301 }, { 0xc0925885, 0xb7382e06 },
     { 0xc13ced3a, 0x8c882138 } };
-DETNNI_DATA uint32_t detnni_odd_silu[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_silu[][2] = {
     { 0x34000000, 0x33800000 }, { 0x35400000, 0x34c00004 }, { 0x35e24630, 0x3562463c }, { 0x36200000, 0x35a0000c },
     { 0x36600000, 0x35e00018 }, { 0x37100000, 0x36900028 }, { 0x3711c456, 0x3691c47f }, { 0x37300000, 0x36b0003c },
     { 0x37500000, 0x36d00054 }, { 0x37700000, 0x36f00070 }, { 0x37c6e079, 0x3746e113 }, { 0x38126c8e, 0x37926d35 },
     { 0xb3800000, 0xb3000000 }, { 0xb5400000, 0xb4bffffc }, { 0xb5e24630, 0xb5624624 }, { 0xb6200000, 0xb59ffff4 },
     { 0xb6600000, 0xb5dfffe8 }, { 0xb7100000, 0xb68fffd8 }, { 0xb711c456, 0xb691c42d }, { 0xb7300000, 0xb6afffc4 },
     { 0xb7500000, 0xb6cfffac }, { 0xb7700000, 0xb6efff90 }, { 0xb7c6e079, 0xb746dfdf }, { 0xb8126c8e, 0xb7926be7 } };
-DETNNI_DATA uint32_t detnni_odd_gelu_grad[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_gelu_grad[][2] = {
     { 0x33206c99, 0x3f000001 }, { 0x3c0a31fb, 0x3f01b90b }, { 0x3d31a58d, 0x3f08da72 }, { 0x3d95c72e, 0x3f0ee95f },
     { 0x40411b04, 0x3f817633 }, { 0xb2a06c99, 0x3effffff }, { 0xb87c26b1, 0x3efff9b6 }, { 0xb8d0df65, 0x3efff595 } };
-DETNNI_DATA uint32_t detnni_odd_silu_grad[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_silu_grad[][2] = {
     { 0x3a389c01, 0x3f001713 }, { 0x3a928602, 0x3f0024a1 }, { 0x3b0c2507, 0x3f004613 }, { 0x3da5c160, 0x3f0a5932 },
     { 0x3f76b1db, 0x3f6a9e37 }, { 0xbe2b19ce, 0x3ed56c4a }, { 0xbe57dd15, 0x3eca6e5f }, { 0xbec8a3cb, 0x3e9e3094 },
     { 0xbfa3a4e2, 0xb58bc74a }, { 0xc2697de5, 0x9845ce52 } };
-DETNNI_DATA uint32_t detnni_odd_sin2pi[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_sin2pi[][2] = {
     { 0x34654db5, 0x35b41836 }, { 0x37eacaf6, 0x393867e5 }, { 0x3c6eb990, 0x3dbb3b76 }, { 0x3d7d7f58, 0x3ec21dd8 },
     { 0x3ee05015, 0x3ec21dd8 }, { 0xb4654db5, 0xb5b41836 }, { 0xb7eacaf6, 0xb93867e5 }, { 0xbc6eb990, 0xbdbb3b76 },
     { 0xbd7d7f58, 0xbec21dd8 }, { 0xbee05015, 0xbec21dd8 } };
-DETNNI_DATA uint32_t detnni_odd_cos2pi[][2] = {
+DETNNI_BOTH_DATA uint32_t detnni_odd_cos2pi[][2] = {
     { 0x388d23e4, 0x3f7fffff }, { 0x390721a7, 0x3f7ffffb }, { 0x3e40a02a, 0x3ec21dd8 }, { 0x3e5fcdd7, 0x3e48fad5 },
     { 0x3e711467, 0x3dbb3b76 }, { 0x3e9fafeb, 0xbec21dd8 }, { 0xb88d23e4, 0x3f7fffff }, { 0xb90721a7, 0x3f7ffffb },
     { 0xbe40a02a, 0x3ec21dd8 }, { 0xbe5fcdd7, 0x3e48fad5 }, { 0xbe711467, 0x3dbb3b76 }, { 0xbe9fafeb, 0xbec21dd8 } };
 
-static DETNNI_NOINLINE float detnni_look_up(const uint32_t (*table)[2], size_t n, float x, float y)
+DETNNI_NOINLINE static DETNNI_BOTH float detnni_look_up(const uint32_t (*table)[2], size_t n, float x, float y)
 {
     uint32_t b = detnni_float_bits(x);
     size_t i;
@@ -1658,21 +1708,21 @@ static DETNNI_NOINLINE float detnni_look_up(const uint32_t (*table)[2], size_t n
 
 /* detnni_fix_f(x, y): f(x), where y is the rounded binary64 value; right for every x of an odd lane. */
 #define DETNNI_FIX(f) \
-static DETNNI_UNUSED float detnni_fix_##f(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_##f, x, y); }
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_##f(float x, float y) { return DETNNI_LOOK_UP(detnni_odd_##f, x, y); }
 DETNNI_FIX(expm1) DETNNI_FIX(softplus) DETNNI_FIX(erf) DETNNI_FIX(gelu) DETNNI_FIX(silu)
 DETNNI_FIX(gelu_grad) DETNNI_FIX(sin2pi) DETNNI_FIX(cos2pi)
 #undef DETNNI_FIX
 
-static DETNNI_UNUSED float detnni_fix_exp(float x, float y) { (void)x; return y; }
-static DETNNI_UNUSED float detnni_fix_tanh(float x, float y) { (void)x; return y; }
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_exp(float x, float y) { (void)x; return y; }
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_tanh(float x, float y) { (void)x; return y; }
 
-static DETNNI_UNUSED float detnni_fix_log(float x, float y)
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log(float x, float y)
 {
     if (x != x || detnni_float_bits(x) == 0x7f800000) return x;
-    if (x < 0.0f) return detnni_float(0x7fc00000);
-    return x > 0.0f ? DETNNI_LOOK_UP(detnni_odd_log, x, y) : detnni_float(0xff800000);
+    if (detnni_negative(x)) return detnni_float(0x7fc00000);
+    return detnni_positive(x) ? DETNNI_LOOK_UP(detnni_odd_log, x, y) : detnni_float(0xff800000);
 }
-static DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
 {
     if (x != x || detnni_float_bits(x) == 0x7f800000) return x;
     if (x < -1.0f) return detnni_float(0x7fc00000);
@@ -1682,21 +1732,21 @@ static DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
 /* sigmoid(x) = 1/2 + x/4 - x^3/48 + ..., SiLU'(x) = 1/2 + x/2 - x^3/24 + ...: for |x| < 2^-12 the cubic is smaller
    than the distance of any other number of x's precision, and only says which way the many ties of the linear part
    go. */
-static DETNNI_UNUSED float detnni_near_half(float x, double slope)
+static DETNNI_BOTH DETNNI_UNUSED float detnni_near_half(float x, double slope)
 {
     double tie = 1.0 / 4503599627370496.0, y = (double)x * slope + 0.5;
     return (float)(x > 0.0f ? y - tie : y + tie);
 }
-static DETNNI_UNUSED int detnni_is_small(float x) { return x > -1.0f / 4096.0f && x < 1.0f / 4096.0f; }
-static DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
+static DETNNI_BOTH DETNNI_UNUSED int detnni_is_small(float x) { return x > -1.0f / 4096.0f && x < 1.0f / 4096.0f; }
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
 { return detnni_is_small(x) ? detnni_near_half(x, 0.25) : DETNNI_LOOK_UP(detnni_odd_sigmoid, x, y); }
-static DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
+static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
 { return detnni_is_small(x) ? detnni_near_half(x, 0.5) : DETNNI_LOOK_UP(detnni_odd_silu_grad, x, y); }
 #undef DETNNI_LOOK_UP
 
 /* ==== 10. Generators, initializers ====================================================================== */
 
-DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t out[4])
+static DETNNI_BOTH void detnni_philox(uint64_t key, const uint32_t counter[4], uint32_t out[4])
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
@@ -1711,6 +1761,11 @@ DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t ou
         k1 += 0xBB67AE85u;
     }
     out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+}
+
+DETNN_API void detnn_philox(uint64_t key, const uint32_t counter[4], uint32_t out[4])
+{
+    detnni_philox(key, counter, out);
 }
 
 enum { DETNNI_KERNEL = 1, DETNNI_BIAS, DETNNI_DROPOUT, DETNNI_ORDER, DETNNI_USER }; /* purposes, C6 */
@@ -1739,7 +1794,7 @@ static uint32_t detnni_word(detnni_stream *s, uint64_t e)
     uint32_t block = (uint32_t)(e >> 2);
     if (!s->filled || s->counter[0] != block) {
         s->counter[0] = block;
-        detnn_philox(s->seed, s->counter, s->word);
+        detnni_philox(s->seed, s->counter, s->word);
         s->filled = 1;
     }
     return s->word[e & 3];
@@ -1919,7 +1974,7 @@ static detnni_order detnni_order_of(uint64_t seed, uint64_t epoch, uint64_t coun
 }
 
 /* Halves have at most 32 bits. The multipliers are those of Wellons' lowbias32. */
-static uint64_t detnni_mix(uint64_t half, uint32_t key)
+static DETNNI_BOTH uint64_t detnni_mix(uint64_t half, uint32_t key)
 {
     uint32_t h = (uint32_t)half ^ key;
     h = (h ^ h >> 16) * 0x7FEB352Du;
@@ -1927,7 +1982,7 @@ static uint64_t detnni_mix(uint64_t half, uint32_t key)
     return h ^ h >> 16;
 }
 
-static uint64_t detnni_order_at(const detnni_order *o, uint64_t i)
+static DETNNI_BOTH uint64_t detnni_order_at(const detnni_order *o, uint64_t i)
 {
     int r;
     if (o->count <= 64) return o->small[i];
@@ -2255,16 +2310,24 @@ typedef struct detnni_kernels {
 #define vm_or     DETNNI_N(vm_or)
 #define vm_any    DETNNI_N(vm_any)
 
-#if DETNNI_ISA == DETNNI_ISA_SCALAR
+#if DETNNI_ISA == DETNNI_ISA_SCALAR || DETNNI_ISA == DETNNI_ISA_CUDA
 
 #define DETNNI_W 1
-#define DETNNI_TABLE 1
+#define DETNNI_TABLE (DETNNI_ISA == DETNNI_ISA_SCALAR)
 typedef double VD;
 typedef uint64_t VI;
 typedef int VM;
 DETNNI_FN VD vd_set(double a) { return a; }
+#if DETNNI_ISA == DETNNI_ISA_CUDA /* as AVX2 computes; nothing for nvcc to contract */
+DETNNI_FN VD vd_add(VD a, VD b) { return __dadd_rn(a, b); }
+DETNNI_FN VD vd_sub(VD a, VD b) { return __dsub_rn(a, b); }
+DETNNI_FN VD vd_mul(VD a, VD b) { return __dmul_rn(a, b); }
+DETNNI_FN VD vd_div(VD a, VD b) { return __ddiv_rn(a, b); }
+DETNNI_FN VD vd_mad(VD a, VD b, VD c) { return __fma_rn(a, b, c); }
+#else
 DETNNI_FN VD vd_load(const float *p) { return (double)*p; }
 DETNNI_FN void vd_store(float *p, VD a) { *p = (float)a; }
+DETNNI_FN VD vd_at(const uint64_t *t, uint64_t i) { return detnni_double(t[i & 15]); }
 DETNNI_FN VD vd_add(VD a, VD b) { return a + b; }
 DETNNI_FN VD vd_sub(VD a, VD b) { return a - b; }
 DETNNI_FN VD vd_mul(VD a, VD b) { return a * b; }
@@ -2273,6 +2336,7 @@ DETNNI_FN VD vd_div(VD a, VD b) { return a / b; }
 DETNNI_FN VD vd_mad(VD a, VD b, VD c) { return __builtin_fma(a, b, c); }
 #else
 DETNNI_FN VD vd_mad(VD a, VD b, VD c) { return a * b + c; }
+#endif
 #endif
 DETNNI_FN VD vd_min(VD a, VD b) { return a < b ? a : b; }
 DETNNI_FN VD vd_max(VD a, VD b) { return a > b ? a : b; }
@@ -2283,7 +2347,6 @@ DETNNI_FN VD vi_double(VI a) { VD b; DETNNI_COPY(&b, &a, 8); return b; }
 DETNNI_FN VD vd_and(VD a, VD b) { return vi_double(vd_bits(a) & vd_bits(b)); }
 DETNNI_FN VD vd_or(VD a, VD b) { return vi_double(vd_bits(a) | vd_bits(b)); }
 DETNNI_FN VD vd_xor(VD a, VD b) { return vi_double(vd_bits(a) ^ vd_bits(b)); }
-DETNNI_FN VD vd_at(const uint64_t *t, VI i) { return vi_double(t[i & 15]); }
 DETNNI_FN VI vi_set(uint64_t a) { return a; }
 DETNNI_FN VI vi_add(VI a, VI b) { return a + b; }
 DETNNI_FN VI vi_sub(VI a, VI b) { return a - b; }
@@ -2455,7 +2518,7 @@ typedef struct { uint64x2_t a, b; } VM;
 
 #endif
 
-#if DETNNI_ISA != DETNNI_ISA_SCALAR
+#if DETNNI_ISA != DETNNI_ISA_SCALAR && DETNNI_ISA != DETNNI_ISA_CUDA
 #define DETNNI_1(T, name, X, op) DETNNI_FN T name(X x) { T z; z.a = op(x.a); z.b = op(x.b); return z; }
 #define DETNNI_2(T, name, X, op) DETNNI_FN T name(X x, X y) { T z; z.a = op(x.a, y.a); z.b = op(x.b, y.b); return z; }
 #define DETNNI_3(name, op, n) DETNNI_FN VI name(VI x) { VI z; z.a = op(x.a, n); z.b = op(x.b, n); return z; }
@@ -2851,7 +2914,15 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
 }
 
 /* y[i] = f(x[i]): whole vectors, then the rest in a padded one. */
-#if DETNNI_ISA == DETNNI_ISA_SCALAR
+#if DETNNI_ISA == DETNNI_ISA_CUDA
+#define DETNNI_ARRAY(f) \
+DETNNI_FN float DETNNI_N(f##_1)(float x) \
+{ \
+    VM odd; \
+    float y = detnni_g_narrow(DETNNI_N(f)(detnni_g_wide(x), &odd)); \
+    return odd ? detnni_fix_##f(x, y) : y; \
+}
+#elif DETNNI_ISA == DETNNI_ISA_SCALAR
 #define DETNNI_ARRAY(f) \
 DETNNI_FN0 float DETNNI_N(f##_1)(float x) \
 { \
@@ -2890,7 +2961,7 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_ARRAY
 #undef DETNNI_ROUND
 
-
+#if DETNNI_ISA != DETNNI_ISA_CUDA
 #if DETNNI_ISA == DETNNI_ISA_SCALAR
 
 /* z = x w + b (C2). */
@@ -4341,6 +4412,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_N(add), DETNNI_N(magnitude),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
+#endif /* DETNNI_ISA != DETNNI_ISA_CUDA */
 
 #undef DETNNI_EXACT_ENTRY
 #undef DETNNI_FMA
@@ -4430,6 +4502,69 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #define DETNNI_FN0 static __attribute__((noinline, unused))
 #define DETNNI_N(name) detnni_##name##_neon
 #define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#include DETNN_SELF
+#endif
+
+#if DETNN_CUDA
+/* Arithmetic of the GPU's kernels: rounded once each and subnormals kept, under nvcc's -use_fast_math and -ftz=true too,
+ * which change the operators and even __fmaf_rn; and never contracted. Kernels use nothing else on floats. */
+#ifdef __CUDA_ARCH__
+#define DETNNI_PTX(name, operation) \
+static __device__ inline float name(float a, float b) \
+{ \
+    float c; \
+    asm(operation " %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b)); \
+    return c; \
+}
+DETNNI_PTX(detnni_g_add, "add.rn.f32")
+DETNNI_PTX(detnni_g_sub, "sub.rn.f32")
+DETNNI_PTX(detnni_g_mul, "mul.rn.f32")
+DETNNI_PTX(detnni_g_div, "div.rn.f32")
+#undef DETNNI_PTX
+static __device__ inline float detnni_g_fma(float a, float b, float c)
+{
+    float d;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(d) : "f"(a), "f"(b), "f"(c));
+    return d;
+}
+static __device__ inline float detnni_g_sqrt(float a)
+{
+    float b;
+    asm("sqrt.rn.f32 %0, %1;" : "=f"(b) : "f"(a));
+    return b;
+}
+static __device__ inline float detnni_g_narrow(double a)
+{
+    float b;
+    asm("cvt.rn.f32.f64 %0, %1;" : "=f"(b) : "d"(a));
+    return b;
+}
+static __device__ inline double detnni_g_wide(float a)
+{
+    double b;
+    asm("cvt.f64.f32 %0, %1;" : "=d"(b) : "f"(a));
+    return b;
+}
+static __device__ inline int detnni_g_greater(float a, float b)
+{
+    int c;
+    asm("{ .reg .pred p; setp.gt.f32 p, %1, %2; selp.s32 %0, 1, 0, p; }" : "=r"(c) : "f"(a), "f"(b));
+    return c;
+}
+#else /* what the host's compiler sees of them */
+static __device__ inline float detnni_g_add(float a, float b) { return a + b; }
+static __device__ inline float detnni_g_sub(float a, float b) { return a - b; }
+static __device__ inline float detnni_g_mul(float a, float b) { return a * b; }
+static __device__ inline float detnni_g_div(float a, float b) { return a / b; }
+static __device__ inline float detnni_g_fma(float a, float b, float c) { return DETNNI_FMA_PLAIN(a, b, c); }
+static __device__ inline float detnni_g_sqrt(float a) { return detnni_sqrt(a); }
+static __device__ inline float detnni_g_narrow(double a) { return (float)a; }
+static __device__ inline double detnni_g_wide(float a) { return (double)a; }
+static __device__ inline int detnni_g_greater(float a, float b) { return a > b; }
+#endif
+#define DETNNI_ISA DETNNI_ISA_CUDA
+#define DETNNI_FN static __device__ inline
+#define DETNNI_N(name) detnni_##name##_cuda
 #include DETNN_SELF
 #endif
 
@@ -4528,8 +4663,52 @@ struct detnn_net {
     int nodes;                       /* of the tree over its parts */
     int failed;                      /* detnn_step failed on it */
     int busy;                        /* a fit, step or evaluation is under way: callbacks may not train */
+    struct detnni_gpu *gpu;          /* what it has on the GPU, or null */
     detnni_trace trace;
 };
+
+/* ---- What the GPU does for the functions below (section 20) ---- */
+
+typedef struct detnni_made { /* steps that were made there */
+    size_t steps, rows; /* rows: of the last */
+    float loss;
+    uint64_t correct;
+} detnni_made;
+
+#if DETNN_CUDA
+static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err);
+static void detnni_gpu_close(detnn_net *net);
+static int detnni_gpu_fetch(const detnn_net *net); /* the host has all that changed; 0 where the GPU failed */
+static void detnni_gpu_changed(detnn_net *net);    /* the host has changed something */
+static void detnni_gpu_best(detnn_net *net, int restore); /* weights to best, or back */
+static detnn_result detnni_gpu_predict(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err);
+static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, size_t first, size_t count,
+                                        detnn_metrics *metrics, detnn_error *err);
+/* Between them the data stay on the GPU; end leaves all with the host. */
+static void detnni_gpu_begin(detnn_net *net, const detnn_data *data, size_t batch);
+static detnn_result detnni_gpu_end(detnn_net *net, detnn_result r, detnn_error *err);
+/* Makes up to `most` steps of `batch` rows from place first on, the last maybe shorter; adds them to the state (the
+ * epoch's only for a fit). The step after those made is for the CPU where made->steps is less. */
+static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, const struct detnni_order *order,
+                                     uint64_t first, uint64_t end, size_t batch, size_t most, int fit, detnni_made *made,
+                                     detnn_error *err);
+#else
+static DETNNI_UNUSED detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
+{
+    (void)net;
+    return detnni_fail(err, DETNN_ERROR_FEATURE, "device: this build has no GPU kernels (DETNN_CUDA, nvcc)");
+}
+#define detnni_gpu_close(net)   (void)0
+#define detnni_gpu_fetch(net)   1
+#define detnni_gpu_changed(net) (void)0
+#define detnni_gpu_best(net, restore) (void)0
+#define detnni_gpu_predict(net, x, count, y, err) DETNN_OK
+#define detnni_gpu_evaluate(net, data, first, count, metrics, err) DETNN_OK
+#define detnni_gpu_begin(net, data, batch) (void)0
+#define detnni_gpu_end(net, r, err) (r)
+#define detnni_gpu_train(net, data, order, first, end, batch, most, fit, made, err) DETNN_OK
+#endif
+#define DETNNI_ON_GPU(net) (DETNN_CUDA && (net)->gpu)
 
 #define DETNNI_MAGIC_NET 0x6e6e7464u
 #define DETNNI_COLUMN_LEVELS 32
@@ -4807,6 +4986,9 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (!detnni_kernels_of(d->isa))
         return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.isa: this machine or build has no %s",
                            detnni_isa_names[d->isa]);
+    if ((unsigned)d->device >= DETNN_DEVICE_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.device: unknown device %z", (size_t)d->device);
+    if (d->device == DETNN_GPU && !DETNN_CUDA) return detnni_gpu_open(0, err);
     return DETNN_OK;
 }
 
@@ -4874,6 +5056,11 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
             return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): its initializers give infinite weights", i,
                                detnni_layer_names[l->d.kind]);
     }
+    net->desc.device = DETNN_CPU;
+    if (desc->device == DETNN_GPU) {
+        r = detnni_gpu_open(net, err);
+        if (r) return r;
+    }
     net->magic = DETNNI_MAGIC_NET;
     *out = net;
     return detnni_ok(err);
@@ -4931,6 +5118,7 @@ DETNN_API void detnn_net_destroy(detnn_net *net)
     detnn_allocator allocator;
     if (!net || net->magic != DETNNI_MAGIC_NET) return;
     net->magic = 0;
+    detnni_gpu_close(net);
     if (!net->owned) return;
     allocator = net->desc.allocator;
     if (allocator.release) allocator.release(allocator.user, net->memory, net->memory_size);
@@ -4999,14 +5187,15 @@ DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_t
                                      size_t *cols)
 {
     size_t at = 0;
-    return detnni_find(net, layer, tensor, &at, rows, cols) ? net->weights + at : 0;
+    return detnni_find(net, layer, tensor, &at, rows, cols) && detnni_gpu_fetch(net) ? net->weights + at : 0;
 }
 
 DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
                                       size_t *cols)
 {
     size_t at = 0;
-    return detnni_find(net, layer, tensor, &at, rows, cols) && net->gradients ? net->gradients + at : 0;
+    return detnni_find(net, layer, tensor, &at, rows, cols) && net->gradients && detnni_gpu_fetch(net)
+               ? net->gradients + at : 0;
 }
 
 DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_tensor tensor, const float *values,
@@ -5033,7 +5222,10 @@ DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_ten
             (tensor == DETNN_DEVIATION && !(detnni_float_bits(values[i]) - 1 < 0x7f7fffff)))
             return detnni_fail(err, DETNN_ERROR_DATA, "layer %z: value %z for %s is %g", layer, i,
                                detnni_tensor_names[tensor], (double)values[i]);
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_weights_set");
     DETNNI_COPY(net->own_weights + at, values, count * sizeof(float));
+    detnni_gpu_changed(net);
     if (tensor == DETNN_DEVIATION) net->state->adapted = 1;
     net->magnitude = 0x7f800000;
     return detnni_ok(err);
@@ -5049,8 +5241,11 @@ DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, de
         return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_freeze: layer %z is not a dense layer", layer);
     r = detnni_check_idle(net, "detnn_freeze", err);
     if (r) return r;
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_freeze");
     l = &net->layers[layer];
     l->d.frozen = frozen != 0;
+    detnni_gpu_changed(net);
     for (node = 0; net->gradients && node <= detnni_log2(net->desc.parts_max); node++)
         DETNNI_ZERO(net->gradients + node * net->parameters + l->kernel,
                     (l->kernel_size + l->bias_size) * sizeof(float));
@@ -5074,6 +5269,24 @@ DETNNI_NOINLINE static detnn_result detnni_set_learning_rate(detnn_net *net, flo
 DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err)
 {
     DETNNI_GUARDED(detnni_set_learning_rate(net, learning_rate, err));
+}
+
+DETNN_API detnn_result detnn_set_device(detnn_net *net, detnn_device device, detnn_error *err)
+{
+    detnn_result r = detnni_check_net(net, err);
+    if (!r) r = detnni_check_idle(net, "detnn_set_device", err);
+    if (r) return r;
+    if ((unsigned)device >= DETNN_DEVICE_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_set_device: unknown device %z", (size_t)device);
+    if (device == net->desc.device) return detnni_ok(err);
+    if (device == DETNN_GPU) {
+        r = detnni_gpu_open(net, err);
+        return r ? r : detnni_ok(err);
+    }
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_set_device");
+    detnni_gpu_close(net);
+    return detnni_ok(err);
 }
 
 /* ---- Snapshots and copies ---- */
@@ -5123,6 +5336,8 @@ DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t
     if (size < detnn_snapshot_size(net))
         return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_snapshot: %z bytes given, %z needed", size,
                            detnn_snapshot_size(net));
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_snapshot");
     s = detnni_snapshot_of(net);
     DETNNI_COPY(memory, &s, sizeof s);
     DETNNI_COPY((char *)memory + sizeof s, net->state, net->state_size);
@@ -5149,7 +5364,10 @@ DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t 
     if (net->busy)
         return detnni_fail(err, DETNN_ERROR_STATE,
                            "detnn_restore: not from a callback of detnn_fit or data.get on the same net");
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_restore");
     DETNNI_COPY(net->state, (const char *)memory + sizeof given, net->state_size);
+    detnni_gpu_changed(net);
     net->magnitude = 0x7f800000;
     detnn_clear_gradients(net);
     return detnni_ok(err);
@@ -5174,11 +5392,14 @@ DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, de
     if (!net->owned)
         return detnni_fail(err, DETNN_ERROR_STATE,
                            "detnn_net_copy: the net was made by detnn_net_init: init another and restore a snapshot");
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_net_copy");
     desc = net->desc;
     r = detnn_net_create(copy, &desc, err);
     if (r) return r;
     DETNNI_COPY((*copy)->state, net->state, net->state_size);
     for (i = 0; i < desc.layer_count; i++) (*copy)->layers[i].d.frozen = net->layers[i].d.frozen;
+    detnni_gpu_changed(*copy);
     return DETNN_OK;
 }
 
@@ -5204,6 +5425,7 @@ DETNN_API detnn_net_info detnn_info(const detnn_net *net)
     info.best_epoch = net->state->best_epoch;
     info.stale_epochs = net->state->stale;
     info.isa = net->k->isa;
+    info.device = net->desc.device;
     info.memory = net->memory_size;
     return info;
 }
@@ -5273,7 +5495,7 @@ DETNN_API char *detnn_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT])
     unsigned char digest[32];
     if (!out) return out;
     out[0] = 0;
-    if (!net || net->magic != DETNNI_MAGIC_NET) return out;
+    if (!net || net->magic != DETNNI_MAGIC_NET || !detnni_gpu_fetch(net)) return out;
     detnni_sha_start(&s);
     detnni_sha_lines(&s, net, net->weights, "", 1);
     detnni_sha_end(&s, digest);
@@ -5289,7 +5511,7 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
     const detnni_state *state;
     if (!out) return out;
     out[0] = 0;
-    if (!net || net->magic != DETNNI_MAGIC_NET) return out;
+    if (!net || net->magic != DETNNI_MAGIC_NET || !detnni_gpu_fetch(net)) return out;
     state = net->state;
     detnni_sha_start(&s);
     detnni_sha_lines(&s, net, net->weights, "", 1);
@@ -6614,7 +6836,7 @@ static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const 
 
 /* ---- Prediction and evaluation ---- */
 
-DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnni_crew crew, const float *x,
+DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnn_net *gpu, detnni_crew crew, const float *x,
                                                    size_t count, float *y, size_t part, float *a, float *b,
                                                    detnn_error *err)
 {
@@ -6627,6 +6849,7 @@ DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnni_
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE,
                            "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
+    if (gpu) return detnni_gpu_predict(gpu, x, count, y, err);
     for (i = 0; i < count; i += rows) {
         const float *in = x + i * net->inputs;
         rows = detnni_min(part, count - i);
@@ -6640,7 +6863,8 @@ DETNN_API detnn_result detnn_predict(detnn_net *net, const float *x, size_t coun
 {
     detnn_result r = detnni_check_net(net, err);
     if (r) return r;
-    DETNNI_GUARDED(detnni_predict(net, detnni_own_crew(net), x, count, y, net->desc.batch_max, net->a, net->b, err));
+    DETNNI_GUARDED(detnni_predict(net, DETNNI_ON_GPU(net) ? net : 0, detnni_own_crew(net), x, count, y,
+                                  net->desc.batch_max, net->a, net->b, err));
 }
 
 DETNN_API size_t detnn_predict_size(const detnn_net *net, size_t rows)
@@ -6668,7 +6892,9 @@ DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x,
     a = (float *)(void *)((char *)scratch + (64 - ((uintptr_t)scratch & 63)) % 64);
     alone.workers = 1;
     alone.scratch = 0;
-    DETNNI_GUARDED(detnni_predict(net, alone, x, count, y, rows, a, a + rows * net->width, err));
+    if (!detnni_gpu_fetch(net))
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "detnn_predict_const: the GPU failed");
+    DETNNI_GUARDED(detnni_predict(net, 0, alone, x, count, y, rows, a, a + rows * net->width, err));
 }
 
 /* Samples [first, first + count) of data, checked before. */
@@ -6683,6 +6909,8 @@ static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE,
                            "layer 0 (standardize) has seen no data: call detnn_fit or detnn_adapt first");
+    if (DETNNI_ON_GPU(net) && !data->get) return detnni_gpu_evaluate(net, data, first, count, metrics, err);
+    if (!detnni_gpu_fetch(net)) return detnni_fail(err, DETNN_ERROR_DEVICE, "the GPU failed");
     detnni_score_start(&score);
     for (i = 0; i < count; i += m) {
         const float *out, *y;
@@ -6790,7 +7018,9 @@ static detnn_result detnni_adapt_range(detnn_net *net, const detnn_data *data, s
             return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                "layer 0 (standardize): the mean or deviation of feature %z overflows", j);
     }
+    if (!detnni_gpu_fetch(net)) return detnni_fail(err, DETNN_ERROR_DEVICE, "the GPU failed");
     DETNNI_COPY(net->own_weights + net->layers[0].kernel, mean, in * sizeof(float));
+    detnni_gpu_changed(net);
     DETNNI_COPY(net->own_weights + net->layers[0].bias, deviation, in * sizeof(float));
     net->state->adapted = 1;
     return DETNN_OK;
@@ -6900,6 +7130,7 @@ DETNNI_NOINLINE static detnn_result detnni_train_batch(detnn_net *net, const det
 {
     uint64_t correct;
     float l;
+    detnni_made made;
     detnn_result r = detnni_check_training(net, err);
     if (!r) r = detnni_check_data(net, data, 1, err);
     if (r) return r;
@@ -6908,7 +7139,13 @@ DETNNI_NOINLINE static detnn_result detnni_train_batch(detnn_net *net, const det
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: call detnn_adapt first");
     net->busy = 1;
-    r = detnni_train_rows(net, data, 0, 0, data->count, &l, &correct, err);
+    made.steps = 0;
+    if (DETNNI_ON_GPU(net)) {
+        r = detnni_gpu_train(net, data, 0, 0, data->count, data->count, 1, 0, &made, err);
+        r = detnni_gpu_end(net, r, err);
+        l = made.loss;
+    }
+    if (!r && !made.steps) r = detnni_train_rows(net, data, 0, 0, data->count, &l, &correct, err);
     net->busy = 0;
     if (r) return r;
     if (loss) *loss = l;
@@ -6953,6 +7190,7 @@ DETNNI_NOINLINE static detnn_result detnni_forward(detnn_net *net, const float *
                                "have the same 64 * 2^k",
                                count, net->rows_done, part);
     }
+    if (!detnni_gpu_fetch(net)) return detnni_fail(err, DETNN_ERROR_DEVICE, "detnn_forward: the GPU failed");
     net->forward_rows = 0;
     DETNNI_COPY(net->batch_x, x, count * net->inputs * sizeof(float));
     net->forward_x = net->batch_x;
@@ -6997,6 +7235,7 @@ DETNNI_NOINLINE static detnn_result detnni_step(detnn_net *net, detnn_error *err
         return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: the step failed; detnn_clear_gradients begins anew");
     detnni_trace_items(net, net->rows_done, 0);
     r = detnni_apply(net, err);
+    detnni_gpu_changed(net);
     if (!r) r = detnni_trace_check(net, err);
     return r ? r : detnni_ok(err);
 }
@@ -7090,6 +7329,7 @@ static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, con
         s->stale = 0;
         if (net->best) {
             DETNNI_COPY(net->best, net->own_weights, net->parameters * sizeof(float));
+            detnni_gpu_best(net, 0);
             s->has_best = 1;
         }
     } else {
@@ -7113,6 +7353,7 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
 {
     uint64_t done;
     int stop = DETNN_GO_ON;
+    detnni_made made;
     detnni_state *s = net->state;
     detnn_result r;
     if (!s->adapted) {
@@ -7135,11 +7376,23 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
             uint64_t correct = 0;
             float loss = 0.0f;
             if (rows > fit->batch_size) rows = fit->batch_size;
-            r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
-            if (r) return r;
-            s->position += rows;
-            s->loss_sum = s->loss_sum + (double)loss * (double)rows;
-            s->correct += correct;
+            made.steps = 0;
+            if (DETNNI_ON_GPU(net)) {
+                r = detnni_gpu_train(net, data, fit->shuffle ? &order : 0, s->position, s->samples, fit->batch_size,
+                                     fit->on_step ? 1 : (size_t)-1, 1, &made, err);
+                if (r) return r;
+            }
+            if (made.steps) {
+                rows = made.rows;
+                loss = made.loss;
+                correct = made.correct;
+            } else {
+                r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
+                if (r) return r;
+                s->position += rows;
+                s->loss_sum = s->loss_sum + (double)loss * (double)rows;
+                s->correct += correct;
+            }
             r = detnni_trace_check(net, err);
             if (r) return r;
             if (fit->on_step) {
@@ -7161,6 +7414,7 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
     s->correct = 0;
     if (fit->restore_best && s->has_best) {
         DETNNI_COPY(net->own_weights, net->best, net->parameters * sizeof(float));
+        detnni_gpu_best(net, 1);
         net->magnitude = 0x7f800000;
     }
     return DETNN_OK;
@@ -7173,7 +7427,9 @@ DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data 
     detnn_result r = detnni_check_fit(net, data, fit, &validation, err);
     if (r) return r;
     net->busy = 1;
+    detnni_gpu_begin(net, data, detnni_min(fit->batch_size, data->count - validation));
     r = detnni_fit_checked(net, data, fit, validation, err);
+    r = detnni_gpu_end(net, r, err);
     net->busy = 0;
     return r ? r : detnni_ok(err);
 }
@@ -7183,7 +7439,1761 @@ DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const d
     DETNNI_GUARDED(detnni_fit(net, data, fit, err));
 }
 
-/* ==== 20. Level 3: the building blocks ================================================================== */
+/* ==== 20. CUDA ========================================================================================== */
+
+#if DETNN_CUDA
+
+#ifdef __NVCC__
+#include <cuda_pipeline_primitives.h>
+#endif
+
+/* The same bits as the plain kernels of section 11, which are the meaning. Every output is computed by one thread, along
+ * its chain, or by one warp for the sums of C4; how the work is cut depends on shapes alone; atomics touch integers
+ * only (the largest magnitude, where order does not matter).
+ *
+ * A step is a chain of launches, captured once for a fit as a graph. What changes from step to step lies on the device
+ * (detnni_gpu_run), so that many steps are queued without the host. Where a loss, gradient or weight becomes so large
+ * that a check of the host might fail, the run stops before its update: nothing that follows changes anything, and the
+ * host makes that step on the CPU, with the CPU's sentences. */
+
+/* ---- What kernels are given ---- */
+
+typedef struct detnni_gpu_run {
+    uint64_t step, first, slot; /* steps done; the place in the epoch of the step's first row; steps of this launch */
+    uint32_t stop;
+    uint32_t largest, magnitude, written; /* bits: of gradients; of what the last update wrote, and this one */
+    uint32_t scaled;                      /* by clip_norm, with this factor */
+    float scale;
+    uint32_t shuffled;
+    detnni_order order;
+} detnni_gpu_run;
+
+/* The values of a step that are numbers of the schedule. */
+typedef struct detnni_gpu_rate { float rate, correction, keep; } detnni_gpu_rate;
+
+/* A trainable tensor: where it lies, and how many elements and chunks of 4096 those before it have. */
+typedef struct detnni_gpu_tensor {
+    size_t at, n, from, chunk;
+    int kernel;
+} detnni_gpu_tensor;
+
+enum { DETNNI_FORWARD, DETNNI_INPUT_GRADIENT, DETNNI_WEIGHT_GRADIENT };
+
+/* A product [rows][cols] with chains of so many terms: z = x w + b; dx = dz w^T; dw = x^T dz. */
+typedef struct detnni_gpu_dense {
+    detnni_gpu_run *run;      /* null outside of training */
+    const float *a, *b;       /* x or dz; w or dz */
+    const float *start;       /* the bias, or null */
+    float *c;
+    size_t rows, cols, terms, lda, ldb;
+    size_t a_rows;            /* of dw: rows that a has; one more is a row of ones, for the bias */
+    uint32_t row_tiles;
+    int a_wide, b_wide;       /* 16 bytes at a time */
+    size_t leaves;            /* of dw: 64 samples each, of a block; c then is [groups][rows][cols] */
+    int last;                 /* of dw: c is the gradient */
+    detnn_activation activation; /* cheap ones: of z; of dx, back through y */
+    float alpha;
+    const float *y;
+} detnni_gpu_dense;
+
+typedef struct detnni_gpu_gather {
+    detnni_gpu_run *run;
+    const float *x, *targets, *weights;
+    const uint32_t *labels;
+    float *batch_x, *batch_targets, *batch_weights;
+    uint32_t *batch_labels;
+    size_t in, out, done;
+} detnni_gpu_gather;
+
+typedef enum detnni_gpu_kind {
+    DETNNI_ACTIVATE, DETNNI_ACTIVATE_BACK, DETNNI_DROP, DETNNI_STANDARDIZE, DETNNI_STANDARDIZE_BACK
+} detnni_gpu_kind;
+typedef struct detnni_gpu_elements {
+    detnni_gpu_run *run;
+    detnni_gpu_kind kind;
+    detnn_activation activation;
+    float alpha, scale;
+    const float *x, *y, *mean, *deviation; /* back: x is the activation's input */
+    float *to;
+    size_t n, width;
+    uint64_t first, seed, threshold; /* dropout: the first element, in the whole batch */
+    uint32_t layer;
+} detnni_gpu_elements;
+
+typedef struct detnni_gpu_rows {
+    detnni_gpu_run *run;
+    int back;
+    const float *x;
+    float *to;
+    size_t rows, n;
+} detnni_gpu_rows;
+
+typedef struct detnni_gpu_losses {
+    detnni_gpu_run *run;
+    detnn_loss loss;
+    const float *z, *targets, *weights;
+    const uint32_t *labels;
+    float *d; /* room for a row's softmax; then the gradient, where it is wanted */
+    float *losses;
+    uint32_t *correct;
+    size_t rows, n, done, batch; /* done: rows before; batch: rows of a step */
+    float inv, smooth, sharp, delta, outputs; /* eps / n, 1 - eps */
+    int smoothing, gradient, error; /* error: |y - t| instead of the loss */
+} detnni_gpu_losses;
+
+typedef struct detnni_gpu_step {
+    detnni_gpu_run *run;
+    detnn_optimizer o;
+    float c1, c2;
+    const detnni_gpu_rate *rates;
+    const detnni_gpu_tensor *tensors;
+    size_t count, elements, rows;
+    float *g, *w, *m1, *m2, *sums;
+    const float *parts; /* add: g += parts, [elements] */
+    size_t groups;      /* join: g = the tree over parts [groups][elements] */
+} detnni_gpu_step;
+
+#define DETNNI_SAFE 0x4e800000u /* 2^30: as in detnni_apply */
+
+/* ---- Pieces ---- */
+
+static __device__ inline size_t detnni_g_index(void) { return (size_t)blockIdx.x * blockDim.x + threadIdx.x; }
+
+/* All lanes of a warp call it: *to becomes the largest. */
+static __device__ inline void detnni_g_largest(uint32_t *to, uint32_t v)
+{
+    int h;
+    for (h = 16; h; h /= 2) {
+        uint32_t other = __shfl_xor_sync(0xffffffffu, v, h);
+        v = other > v ? other : v;
+    }
+    if (threadIdx.x % 32 == 0 && v > *(volatile uint32_t *)to) atomicMax(to, v);
+}
+
+static __device__ inline uint32_t detnni_g_size(float x) { return detnni_float_bits(x) & 0x7fffffffu; }
+
+/* The 64 lanes of C4 in a warp, l and l + 32 in a thread: their fold, in all threads. */
+static __device__ inline float detnni_g_fold(float low, float high)
+{
+    float v = detnni_g_add(low, high);
+    int h;
+    for (h = 16; h; h /= 2) v = detnni_g_add(v, __shfl_down_sync(0xffffffffu, v, h));
+    return __shfl_sync(0xffffffffu, v, 0);
+}
+
+/* detnni_tree, with the kernels' addition. */
+typedef struct detnni_g_tree {
+    uint64_t count;
+    int depth;
+    float node[32];
+} detnni_g_tree;
+
+static __device__ inline void detnni_g_tree_add(detnni_g_tree *t, float leaf)
+{
+    uint64_t c;
+    for (c = t->count++; c & 1; c >>= 1) leaf = detnni_g_add(t->node[--t->depth], leaf);
+    t->node[t->depth++] = leaf;
+}
+
+static __device__ inline float detnni_g_tree_sum(const detnni_g_tree *t)
+{
+    int d = t->depth - 1;
+    float sum = d >= 0 ? t->node[d] : 0.0f;
+    while (d-- > 0) sum = detnni_g_add(t->node[d], sum);
+    return sum;
+}
+
+static __device__ inline float detnni_g_maximum(float a, float b)
+{
+    if (detnni_nan(a)) return a;
+    if (detnni_nan(b)) return b;
+    if (!(detnni_g_size(a) | detnni_g_size(b))) return detnni_float(detnni_float_bits(a) & detnni_float_bits(b));
+    return detnni_g_greater(a, b) ? a : b;
+}
+
+/* y = activation(z); cheap: without the exact functions (a product does these itself). */
+static __device__ inline float detnni_g_activate_cheap(detnn_activation activation, float alpha, float z)
+{
+    if (activation == DETNN_RELU) return detnni_negative(z) ? 0.0f : z;
+    if (activation == DETNN_LEAKY_RELU) return detnni_positive(z) ? z : detnni_g_mul(alpha, z);
+    return z;
+}
+
+static __device__ inline float detnni_g_activate(detnn_activation activation, float alpha, float z)
+{
+    const float scale = detnni_float(0x3f867d5f), sa = detnni_float(0x3fe10966);
+    switch (activation) {
+    case DETNN_ELU:      return detnni_positive(z) ? z : detnni_g_mul(alpha, detnni_expm1_1_cuda(z));
+    case DETNN_SELU:     return detnni_positive(z) ? detnni_g_mul(scale, z) : detnni_g_mul(sa, detnni_expm1_1_cuda(z));
+    case DETNN_SIGMOID:  return detnni_sigmoid_1_cuda(z);
+    case DETNN_TANH:     return detnni_tanh_1_cuda(z);
+    case DETNN_SOFTPLUS: return detnni_softplus_1_cuda(z);
+    case DETNN_SILU:     return detnni_silu_1_cuda(z);
+    case DETNN_GELU:     return detnni_gelu_1_cuda(z);
+    default:             return detnni_g_activate_cheap(activation, alpha, z);
+    }
+}
+
+static __device__ inline float detnni_g_back_cheap(detnn_activation activation, float alpha, float y, float d)
+{
+    const float scale = detnni_float(0x3f867d5f), sa = detnni_float(0x3fe10966);
+    switch (activation) {
+    case DETNN_RELU:       return detnni_positive(y) ? d : 0.0f;
+    case DETNN_LEAKY_RELU: return detnni_positive(y) ? d : detnni_g_mul(alpha, d);
+    case DETNN_ELU:        return detnni_positive(y) ? d : detnni_g_mul(d, detnni_g_add(y, alpha));
+    case DETNN_SELU:       return detnni_positive(y) ? detnni_g_mul(scale, d) : detnni_g_mul(d, detnni_g_add(y, sa));
+    case DETNN_SIGMOID:    return detnni_g_mul(d, detnni_g_mul(y, detnni_g_sub(1.0f, y)));
+    case DETNN_TANH:       return detnni_g_mul(d, detnni_g_mul(detnni_g_sub(1.0f, y), detnni_g_add(1.0f, y)));
+    default:               return d;
+    }
+}
+
+static __device__ inline float detnni_g_back(detnn_activation activation, float alpha, float z, float y, float d)
+{
+    switch (activation) {
+    case DETNN_SOFTPLUS: return detnni_g_mul(d, detnni_sigmoid_1_cuda(z));
+    case DETNN_SILU:     return detnni_g_mul(d, detnni_silu_grad_1_cuda(z));
+    case DETNN_GELU:     return detnni_g_mul(d, detnni_gelu_grad_1_cuda(z));
+    default:             return detnni_g_back_cheap(activation, alpha, y, d);
+    }
+}
+
+/* ---- Products ----
+ *
+ * A block of 256 threads computes a tile of BM x BN outputs, a thread TM x TN of them in registers, over panels of BK
+ * terms that pass through a ring of STAGES panels in shared memory. Loads run ahead of the arithmetic (cp.async from
+ * compute capability 8.0 on). Where terms are contiguous in memory (x, dz, w^T) a panel is turned round on its way in, 4 bytes
+ * at a time, 8 terms x 4 rows for a warp: full sectors, and no bank conflicts with a pitch of 4 floats more than the tile.
+ * Chains are never padded: fma(0, 0, -0) is +0. */
+
+/* R rows of `terms` from term k on, zeros outside of [rows][terms]; one: ones in the row after them. */
+template <int R, int BK>
+static __device__ inline void detnni_g_panel(float (*to)[R + 4], const float *from, size_t ld, int turned, int wide,
+                                             size_t row, size_t rows, size_t k, size_t terms, int one)
+{
+    int i;
+    if (turned) {
+        for (i = (int)threadIdx.x; i < R * BK; i += 256) {
+            const int term = i % 8 + i / (8 * R) * 8, r = i / 8 % R;
+            if (row + (size_t)r < rows && k + (size_t)term < terms)
+                __pipeline_memcpy_async(&to[term][r], from + (row + (size_t)r) * ld + k + (size_t)term, 4);
+            else to[term][r] = 0.0f;
+        }
+    } else if (wide) {
+        for (i = (int)threadIdx.x; i < R * BK / 4; i += 256) {
+            const int term = i / (R / 4), r = i % (R / 4) * 4;
+            if (row + (size_t)r < rows && k + (size_t)term < terms)
+                __pipeline_memcpy_async(&to[term][r], from + (k + (size_t)term) * ld + row + (size_t)r, 16);
+            else {
+                to[term][r] = one && row + (size_t)r == rows ? 1.0f : 0.0f;
+                to[term][r + 1] = to[term][r + 2] = to[term][r + 3] = 0.0f;
+            }
+        }
+    } else {
+        for (i = (int)threadIdx.x; i < R * BK; i += 256) {
+            const int term = i / R, r = i % R;
+            if (row + (size_t)r < rows && k + (size_t)term < terms)
+                __pipeline_memcpy_async(&to[term][r], from + (k + (size_t)term) * ld + row + (size_t)r, 4);
+            else to[term][r] = one && row + (size_t)r == rows ? 1.0f : 0.0f;
+        }
+    }
+}
+
+/* N = 1, 2 or 4 floats from shared memory at once. */
+template <int N> static __device__ inline void detnni_g_read(float *to, const float *from)
+{
+    if (N == 4) {
+        const float4 v = *(const float4 *)(const void *)from;
+        to[0] = v.x;
+        to[N > 1 ? 1 : 0] = v.y;
+        to[N > 2 ? 2 : 0] = v.z;
+        to[N > 3 ? 3 : 0] = v.w;
+    } else if (N == 2) {
+        const float2 v = *(const float2 *)(const void *)from;
+        to[0] = v.x;
+        to[N > 1 ? 1 : 0] = v.y;
+    } else {
+        to[0] = *from;
+    }
+}
+
+#define DETNNI_EACH_OUTPUT for (i = 0; i < TM; i++) for (j = 0; j < TN; j++)
+
+template <int FORM, int BM, int BN, int TM, int TN, int BK, int STAGES>
+static __global__ void __launch_bounds__(256) detnni_k_dense(detnni_gpu_dense p)
+{
+    enum { VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4, WEIGHTS = FORM == DETNNI_WEIGHT_GRADIENT, NODES = WEIGHTS ? 3 : 1 };
+    __shared__ __align__(16) float as[STAGES][BK][BM + 4];
+    __shared__ __align__(16) float bs[STAGES][BK][BN + 4];
+    const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32; /* 4 x 8 threads, 4 x 2 warps */
+    const int tx = warp % 2 * 8 + lane % 8, ty = warp / 2 * 4 + lane / 8;
+    const size_t row = (size_t)(blockIdx.x % p.row_tiles) * BM, col = (size_t)(blockIdx.x / p.row_tiles) * BN;
+    const size_t first = WEIGHTS ? (size_t)blockIdx.y * p.leaves * 64 : 0;
+    const size_t end = WEIGHTS && p.terms - first > p.leaves * 64 ? first + p.leaves * 64 : p.terms;
+    const int panels = (int)((end - first + BK - 1) / BK);
+    const size_t a_rows = WEIGHTS ? p.a_rows : p.rows;
+    const int one = WEIGHTS && p.rows > p.a_rows;
+    float *c = WEIGHTS ? p.c + (size_t)blockIdx.y * p.rows * p.cols : p.c;
+    float acc[TM][TN], node[NODES][TM][TN];
+    uint32_t largest = 0;
+    int i, j, t, leaf = 0;
+    if (p.run && p.run->stop) return;
+#define DETNNI_LOAD(panel) \
+    do { \
+        const size_t at = first + (size_t)(panel) * BK; \
+        detnni_g_panel<BM, BK>(as[(panel) % STAGES], p.a, p.lda, FORM != DETNNI_WEIGHT_GRADIENT, p.a_wide, row, a_rows, at, \
+                               end, one); \
+        detnni_g_panel<BN, BK>(bs[(panel) % STAGES], p.b, p.ldb, FORM == DETNNI_INPUT_GRADIENT, p.b_wide, col, p.cols, at, \
+                               end, 0); \
+    } while (0)
+#define DETNNI_ROW(i) (row + (size_t)((i) / VM * (BM / (TM / VM)) + ty * VM + (i) % VM))
+#define DETNNI_COL(j) (col + (size_t)((j) / VN * (BN / (TN / VN)) + tx * VN + (j) % VN))
+#define DETNNI_TERM(k) \
+    do { \
+        float a[TM], b[TN]; \
+        for (i = 0; i < TM; i += VM) detnni_g_read<VM>(a + i, &as[t % STAGES][k][i / VM * (BM / (TM / VM)) + ty * VM]); \
+        for (j = 0; j < TN; j += VN) detnni_g_read<VN>(b + j, &bs[t % STAGES][k][j / VN * (BN / (TN / VN)) + tx * VN]); \
+        DETNNI_EACH_OUTPUT acc[i][j] = detnni_g_fma(a[i], b[j], acc[i][j]); \
+    } while (0)
+#pragma unroll
+    DETNNI_EACH_OUTPUT acc[i][j] = !WEIGHTS && p.start && DETNNI_COL(j) < p.cols ? p.start[DETNNI_COL(j)] : 0.0f;
+    for (t = 0; t < STAGES - 1; t++) {
+        if (t < panels) DETNNI_LOAD(t);
+        __pipeline_commit();
+    }
+    for (t = 0; t < panels; t++) {
+        const int left = (int)(end - first - (size_t)t * BK < BK ? end - first - (size_t)t * BK : BK);
+        int k;
+        __pipeline_wait_prior(STAGES - 2);
+        __syncthreads(); /* the panel is there, and all have done with the one that the next load overwrites */
+        if (t + STAGES - 1 < panels) DETNNI_LOAD(t + STAGES - 1);
+        __pipeline_commit();
+        if (left == BK) {
+#pragma unroll
+            for (k = 0; k < BK; k++) DETNNI_TERM(k);
+        } else {
+#pragma unroll 1
+            for (k = 0; k < left; k++) DETNNI_TERM(k);
+        }
+        if (WEIGHTS && ((t + 1) % (64 / BK) == 0 || t + 1 == panels)) { /* a leaf is done: into the tree (C3) */
+            int level, up = leaf++;
+#pragma unroll
+            for (level = 0; level < NODES && up & 1; level++, up >>= 1)
+                DETNNI_EACH_OUTPUT acc[i][j] = detnni_g_add(node[level][i][j], acc[i][j]);
+            if (level == NODES) { /* eight leaves wait in c */
+                DETNNI_EACH_OUTPUT if (DETNNI_ROW(i) < p.rows && DETNNI_COL(j) < p.cols) {
+                    float *w = c + DETNNI_ROW(i) * p.cols + DETNNI_COL(j);
+                    *w = up & 1 ? detnni_g_add(*w, acc[i][j]) : acc[i][j];
+                }
+            }
+#pragma unroll
+            for (up = 0; up < NODES; up++)
+                if (up == level) DETNNI_EACH_OUTPUT node[up][i][j] = acc[i][j];
+            DETNNI_EACH_OUTPUT acc[i][j] = 0.0f;
+        }
+    }
+#pragma unroll
+    DETNNI_EACH_OUTPUT {
+        const size_t m = DETNNI_ROW(i), n = DETNNI_COL(j);
+        float v = acc[i][j];
+        if (m >= p.rows || n >= p.cols) continue;
+        if (WEIGHTS) {
+            int have = 0;
+            v = 0.0f;
+            if (leaf & 1) { v = node[0][i][j]; have = 1; }
+            if (leaf & 2) { v = have ? detnni_g_add(node[NODES > 1][i][j], v) : node[NODES > 1][i][j]; have = 1; }
+            if (leaf & 4) { v = have ? detnni_g_add(node[NODES > 2 ? 2 : 0][i][j], v) : node[NODES > 2 ? 2 : 0][i][j]; have = 1; }
+            if (leaf & 24) v = have ? detnni_g_add(c[m * p.cols + n], v) : c[m * p.cols + n];
+            if (detnni_g_size(v) > largest) largest = detnni_g_size(v);
+        } else if (FORM == DETNNI_FORWARD) {
+            v = detnni_g_activate_cheap(p.activation, p.alpha, v);
+        } else if (p.y) {
+            v = detnni_g_back_cheap(p.activation, p.alpha, p.y[m * p.cols + n], v);
+        }
+        c[m * p.cols + n] = v;
+    }
+    if (WEIGHTS && p.last) detnni_g_largest(&p.run->largest, largest);
+#undef DETNNI_LOAD
+#undef DETNNI_ROW
+#undef DETNNI_COL
+#undef DETNNI_TERM
+}
+#undef DETNNI_EACH_OUTPUT
+
+/* ---- The other kernels ---- */
+
+static __global__ void detnni_k_gather(detnni_gpu_gather p) /* a block for a row */
+{
+    __shared__ size_t from;
+    const size_t to = blockIdx.x;
+    size_t j;
+    if (p.run->stop) return;
+    if (threadIdx.x == 0) {
+        const uint64_t place = p.run->first + p.done + to;
+        from = (size_t)(p.run->shuffled ? detnni_order_at(&p.run->order, place) : place);
+        if (p.labels) p.batch_labels[to] = p.labels[from];
+        if (p.weights) p.batch_weights[to] = p.weights[from];
+    }
+    __syncthreads();
+    for (j = threadIdx.x; j < p.in; j += blockDim.x) p.batch_x[to * p.in + j] = p.x[from * p.in + j];
+    for (j = threadIdx.x; p.targets && j < p.out; j += blockDim.x)
+        p.batch_targets[to * p.out + j] = p.targets[from * p.out + j];
+}
+
+static __global__ void detnni_k_elements(detnni_gpu_elements p)
+{
+    const size_t e = detnni_g_index();
+    if (p.run && p.run->stop) return;
+    if (p.kind == DETNNI_DROP) { /* a thread for each block of four words */
+        const uint64_t block = (p.first >> 2) + e;
+        uint32_t counter[4], word[4];
+        int i;
+        if (block * 4 >= p.first + p.n) return;
+        counter[0] = (uint32_t)block;
+        counter[1] = (uint32_t)p.run->step;
+        counter[2] = (uint32_t)(p.run->step >> 32);
+        counter[3] = (uint32_t)DETNNI_DROPOUT << 24 | (p.layer & 0xffffff);
+        detnni_philox(p.seed, counter, word);
+        for (i = 0; i < 4; i++) {
+            const uint64_t at = block * 4 + (uint64_t)i - p.first;
+            if (at < p.n) p.to[at] = word[i] >= p.threshold ? detnni_g_mul(p.x[at], p.scale) : 0.0f;
+        }
+        return;
+    }
+    if (e >= p.n) return;
+    switch (p.kind) {
+    case DETNNI_ACTIVATE:      p.to[e] = detnni_g_activate(p.activation, p.alpha, p.x[e]); break;
+    case DETNNI_ACTIVATE_BACK: p.to[e] = detnni_g_back(p.activation, p.alpha, p.x[e], p.y[e], p.to[e]); break;
+    case DETNNI_STANDARDIZE:
+        p.to[e] = detnni_g_div(detnni_g_sub(p.x[e], p.mean[e % p.width]), p.deviation[e % p.width]);
+        break;
+    case DETNNI_STANDARDIZE_BACK: p.to[e] = detnni_g_div(p.x[e], p.deviation[e % p.width]); break;
+    default: break;
+    }
+}
+
+/* The sums of C4 over a row, by a warp: TERM(v, j) is v with element j. */
+#define DETNNI_ROW_SUM(sum, n, TERM) \
+    do { \
+        detnni_g_tree tree; \
+        size_t start, h; \
+        tree.count = 0; \
+        tree.depth = 0; \
+        for (start = 0; start < (n); start += 4096) { \
+            const size_t stop = (n) - start < 4096 ? (n) : start + 4096; \
+            float lane[2] = { 0.0f, 0.0f }; \
+            for (h = 0; h < 2; h++) \
+                for (j = start + threadIdx.x % 32 + h * 32; j < stop; j += 64) lane[h] = TERM(lane[h], j); \
+            detnni_g_tree_add(&tree, detnni_g_fold(lane[0], lane[1])); \
+        } \
+        (sum) = detnni_g_tree_sum(&tree); \
+    } while (0)
+#define DETNNI_PLUS(v, j) detnni_g_add(v, to[j])
+
+/* to = softmax(x), the maximum and the sum; a warp. */
+static __device__ inline void detnni_g_softmax(const float *x, size_t n, float *to, float *max, float *sum)
+{
+    float m = detnni_float(0xff800000);
+    size_t j;
+    int h;
+    for (j = threadIdx.x % 32; j < n; j += 32) m = detnni_g_maximum(m, x[j]);
+    for (h = 16; h; h /= 2) m = detnni_g_maximum(m, __shfl_xor_sync(0xffffffffu, m, h));
+    for (j = threadIdx.x % 32; j < n; j += 32) to[j] = detnni_exp_1_cuda(detnni_g_sub(x[j], m));
+    DETNNI_ROW_SUM(*sum, n, DETNNI_PLUS);
+    *max = m;
+    for (j = threadIdx.x % 32; j < n; j += 32) to[j] = detnni_g_div(to[j], *sum);
+}
+
+#define DETNNI_PRODUCT(v, j) detnni_g_fma(x[j], to[j], v)
+static __global__ void detnni_k_softmax(detnni_gpu_rows p) /* a warp for a row */
+{
+    const size_t m = detnni_g_index() / 32;
+    const float *x = p.x + m * p.n;
+    float *to = p.to + m * p.n, max, sum;
+    size_t j;
+    if ((p.run && p.run->stop) || m >= p.rows) return;
+    if (!p.back) {
+        detnni_g_softmax(x, p.n, to, &max, &sum);
+        return;
+    }
+    DETNNI_ROW_SUM(sum, p.n, DETNNI_PRODUCT); /* x: the probabilities */
+    for (j = threadIdx.x % 32; j < p.n; j += 32) to[j] = detnni_g_mul(x[j], detnni_g_sub(to[j], sum));
+}
+
+/* The lowest index of a NaN, else the lowest of the largest; a warp. */
+static __device__ inline size_t detnni_g_argmax(const float *x, size_t n)
+{
+    uint64_t best = 0; /* of (key, ~index): keys order numbers as floats do, with NaN above and one zero */
+    size_t j;
+    int h;
+    for (j = threadIdx.x % 32; j < n; j += 32) {
+        uint32_t b = detnni_float_bits(x[j]);
+        uint64_t key;
+        if (detnni_nan(x[j])) b = 0x7fffffff;
+        if (b == 0x80000000u) b = 0;
+        key = (uint64_t)(b >> 31 ? ~b : b | 0x80000000u) << 32 | (uint32_t)~(uint32_t)j;
+        if (key > best) best = key;
+    }
+    for (h = 16; h; h /= 2) {
+        uint64_t other = __shfl_xor_sync(0xffffffffu, best, h);
+        if (other > best) best = other;
+    }
+    return (uint32_t)~(uint32_t)best;
+}
+
+static __device__ inline float detnni_g_target(const detnni_gpu_losses *p, size_t m, size_t j)
+{
+    if (p->targets) return p->targets[m * p->n + j];
+    return p->n == 1 ? (float)p->labels[m] : j == p->labels[m] ? 1.0f : 0.0f;
+}
+
+static __device__ inline float detnni_g_smoothed(const detnni_gpu_losses *p, size_t m, size_t j)
+{
+    float t = p->targets ? p->targets[m * p->n + j] : j == p->labels[m] ? 1.0f : 0.0f;
+    return p->smoothing ? detnni_g_fma(p->sharp, t, p->smooth) : t;
+}
+
+/* A term of a loss (C9), and the gradient for it. */
+static __device__ inline float detnni_g_loss(const detnni_gpu_losses *p, float y, float t, float q, float *d)
+{
+    float r = detnni_g_sub(y, t), a = detnni_float(detnni_g_size(r)), big;
+    switch (p->loss) {
+    case DETNN_BINARY_CROSS_ENTROPY:
+        if (p->gradient) *d = detnni_g_mul(detnni_g_sub(detnni_sigmoid_1_cuda(y), t), q);
+        big = detnni_g_mul(detnni_g_sub(1.0f, t), detnni_softplus_1_cuda(y));
+        return detnni_g_fma(t, detnni_softplus_1_cuda(detnni_float(detnni_float_bits(y) ^ 0x80000000u)), big);
+    case DETNN_MEAN_SQUARED_ERROR:
+        *d = detnni_g_mul(detnni_g_add(r, r), q);
+        return r;
+    case DETNN_MEAN_ABSOLUTE_ERROR:
+        *d = detnni_positive(r) ? q : detnni_negative(r) ? detnni_float(detnni_float_bits(q) ^ 0x80000000u) : 0.0f;
+        return a;
+    default: /* Huber */
+        big = detnni_g_mul(p->delta, q);
+        if (!detnni_nan(a) && !detnni_g_greater(a, p->delta)) {
+            *d = detnni_g_mul(r, q);
+            return detnni_g_mul(detnni_g_mul(0.5f, r), r);
+        }
+        *d = detnni_positive(r) ? big : detnni_float(detnni_float_bits(big) ^ 0x80000000u);
+        return detnni_g_mul(p->delta, detnni_g_sub(a, detnni_g_mul(0.5f, p->delta)));
+    }
+}
+
+#define DETNNI_CROSS(v, j) detnni_g_cross(&p, m, j, z, max, log_sum, v)
+static __device__ inline float detnni_g_cross(const detnni_gpu_losses *p, size_t m, size_t j, const float *z, float max,
+                                              float log_sum, float v)
+{
+    const float t = detnni_g_smoothed(p, m, j);
+    return detnni_g_fma(t, detnni_g_size(t) ? detnni_g_sub(log_sum, detnni_g_sub(z[j], max)) : 0.0f, v);
+}
+#define DETNNI_LOSS(v, j) detnni_g_loss_sum(&p, m, j, z, q, d, &correct, v)
+static __device__ inline float detnni_g_loss_sum(const detnni_gpu_losses *p, size_t m, size_t j, const float *z, float q,
+                                                 float *d, uint32_t *correct, float v)
+{
+    const float t = detnni_g_target(p, m, j);
+    float gradient = 0.0f, term;
+    if (p->error) return detnni_g_add(v, detnni_float(detnni_g_size(detnni_g_sub(z[j], t))));
+    term = detnni_g_loss(p, z[j], t, q, &gradient);
+    if (p->gradient) d[j] = gradient;
+    if (p->loss == DETNN_BINARY_CROSS_ENTROPY) *correct += detnni_positive(z[j]) == detnni_g_greater(t, 0.5f);
+    return p->loss == DETNN_MEAN_SQUARED_ERROR ? detnni_g_fma(term, term, v) : detnni_g_add(v, term);
+}
+
+static __global__ void detnni_k_losses(detnni_gpu_losses p) /* a warp for a row */
+{
+    const size_t m = detnni_g_index() / 32, n = p.n;
+    const float *z = p.z + m * n;
+    float *d = p.d + m * n, c, q, loss = 0.0f, max, sum;
+    uint32_t correct = 0;
+    size_t j, to;
+    int h;
+    if ((p.run && p.run->stop) || m >= p.rows) return;
+    c = p.weights && !p.error ? detnni_g_mul(p.weights[m], p.inv) : p.inv;
+    q = detnni_g_div(c, p.outputs);
+    if (p.loss == DETNN_CROSS_ENTROPY && !p.error) {
+        float log_sum;
+        detnni_g_softmax(z, n, d, &max, &sum);
+        log_sum = detnni_log_1_cuda(sum);
+        if (p.targets || p.smoothing) DETNNI_ROW_SUM(loss, n, DETNNI_CROSS);
+        else loss = detnni_g_sub(log_sum, detnni_g_sub(z[p.labels[m]], max));
+        for (j = threadIdx.x % 32; p.gradient && j < n; j += 32)
+            d[j] = detnni_g_mul(detnni_g_sub(d[j], detnni_g_smoothed(&p, m, j)), c);
+        correct = detnni_g_argmax(z, n) == (p.targets ? detnni_g_argmax(p.targets + m * n, n) : p.labels[m]);
+    } else {
+        DETNNI_ROW_SUM(loss, n, DETNNI_LOSS);
+        loss = detnni_g_div(loss, p.outputs);
+        for (h = 16; h; h /= 2) correct += __shfl_xor_sync(0xffffffffu, correct, h);
+    }
+    if (threadIdx.x % 32) return;
+    if (p.weights && !p.error) loss = detnni_g_mul(p.weights[m], loss);
+    to = (p.run ? (size_t)p.run->slot * p.batch : 0) + p.done + m;
+    p.losses[to] = loss;
+    p.correct[to] = correct;
+    if (p.run && detnni_g_size(loss) >= 0x6c800000u) p.run->stop = 1; /* 2^90: below, no sum of losses overflows */
+}
+
+/* Gradients of parts: g = g + parts, or the tree over groups of leaves. */
+static __global__ void detnni_k_join(detnni_gpu_step p)
+{
+    const size_t e = detnni_g_index();
+    uint32_t size = 0;
+    if (p.run->stop) return;
+    if (e < p.elements) {
+        float v;
+        if (p.groups) {
+            detnni_g_tree tree;
+            size_t i;
+            tree.count = 0;
+            tree.depth = 0;
+            for (i = 0; i < p.groups; i++) detnni_g_tree_add(&tree, p.parts[i * p.elements + e]);
+            v = detnni_g_tree_sum(&tree);
+        } else {
+            v = detnni_g_add(p.g[e], p.parts[e]);
+        }
+        p.g[e] = v;
+        size = detnni_g_size(v);
+    }
+    detnni_g_largest(&p.run->largest, size);
+}
+
+/* The tensor that element or chunk e belongs to. */
+static __device__ inline const detnni_gpu_tensor *detnni_g_tensor(const detnni_gpu_step *p, size_t e, int chunks)
+{
+    size_t low = 0, high = p->count;
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        if ((chunks ? p->tensors[middle].chunk : p->tensors[middle].from) <= e) low = middle;
+        else high = middle;
+    }
+    return p->tensors + low;
+}
+
+static __global__ void detnni_k_clip(detnni_gpu_step p)
+{
+    const size_t e = detnni_g_index();
+    const float c = p.o.clip_value, minus = detnni_float(detnni_float_bits(c) | 0x80000000u);
+    const detnni_gpu_tensor *t;
+    float *g;
+    if (p.run->stop || e >= p.elements) return;
+    t = detnni_g_tensor(&p, e, 0);
+    g = p.g + t->at + (e - t->from);
+    *g = detnni_g_greater(minus, *g) ? minus : detnni_g_greater(*g, c) ? c : *g;
+}
+
+/* For clip_norm: the sum of squares of a chunk, by a warp ... */
+static __global__ void detnni_k_squares(detnni_gpu_step p)
+{
+    const size_t chunk = detnni_g_index() / 32;
+    const detnni_gpu_tensor *t;
+    const float *g;
+    float lane[2] = { 0.0f, 0.0f };
+    size_t j, end, h;
+    if (p.run->stop || chunk >= p.groups) return; /* groups: chunks in all */
+    t = detnni_g_tensor(&p, chunk, 1);
+    g = p.g + t->at;
+    j = (chunk - t->chunk) * 4096;
+    end = t->n - j < 4096 ? t->n : j + 4096;
+    for (h = 0; h < 2; h++) {
+        size_t i;
+        for (i = j + threadIdx.x % 32 + h * 32; i < end; i += 64) lane[h] = detnni_g_fma(g[i], g[i], lane[h]);
+    }
+    lane[0] = detnni_g_fold(lane[0], lane[1]);
+    if (threadIdx.x % 32 == 0) p.sums[chunk] = lane[0];
+}
+
+/* ... and, by one block, the trees over chunks and over tensors. */
+static __global__ void detnni_k_norm(detnni_gpu_step p)
+{
+    size_t i, left, at;
+    if (p.run->stop) return;
+    for (i = 0; i < p.count; i++) {
+        float *sums = p.sums + p.tensors[i].chunk;
+        for (left = (p.tensors[i].n + 4095) / 4096; left > 1; left = (left + 1) / 2)
+            for (at = 0; at < (left + 1) / 2; at += blockDim.x) { /* pairs of neighbours, a last one alone goes up */
+                const size_t pair = at + threadIdx.x;
+                float v = 0.0f;
+                if (2 * pair < left) v = sums[2 * pair];
+                if (2 * pair + 1 < left) v = detnni_g_add(v, sums[2 * pair + 1]);
+                __syncthreads();
+                if (2 * pair < left) sums[pair] = v;
+                __syncthreads();
+            }
+    }
+    if (threadIdx.x == 0) {
+        detnni_g_tree tree;
+        float norm;
+        tree.count = 0;
+        tree.depth = 0;
+        for (i = 0; i < p.count; i++) detnni_g_tree_add(&tree, p.sums[p.tensors[i].chunk]);
+        norm = detnni_g_sqrt(detnni_g_tree_sum(&tree));
+        if (!detnni_finite(norm)) p.run->stop = 1;
+        p.run->scaled = (uint32_t)detnni_g_greater(norm, p.o.clip_norm);
+        p.run->scale = detnni_g_div(p.o.clip_norm, norm);
+    }
+}
+
+static __global__ void detnni_k_update(detnni_gpu_step p)
+{
+    const size_t e = detnni_g_index();
+    uint32_t size = 0;
+    if (p.run->stop || p.run->largest >= DETNNI_SAFE || p.run->magnitude >= DETNNI_SAFE) return;
+    if (e < p.elements) {
+        const detnni_gpu_tensor *t = detnni_g_tensor(&p, e, 0);
+        const size_t at = t->at + (e - t->from);
+        const detnni_gpu_rate u = p.rates[p.run->slot];
+        const float minus = detnni_float(detnni_float_bits(u.rate) ^ 0x80000000u);
+        float g = p.g[at], w = p.w[at], v = w;
+        if (p.run->scaled) p.g[at] = g = detnni_g_mul(g, p.run->scale);
+        if (t->kernel && p.o.kind != DETNN_ADAMW && detnni_positive(p.o.weight_decay))
+            g = detnni_g_fma(p.o.weight_decay, w, g);
+        if (p.o.kind == DETNN_SGD && !p.m1) {
+            w = detnni_g_fma(minus, g, w);
+        } else if (p.o.kind == DETNN_SGD) {
+            const float m = detnni_g_fma(p.o.momentum, p.m1[at], g);
+            p.m1[at] = m;
+            size = detnni_g_size(m);
+            w = detnni_g_fma(minus, p.o.nesterov ? detnni_g_fma(p.o.momentum, m, g) : m, w);
+        } else if (p.o.kind == DETNN_RMSPROP) {
+            const float s = detnni_g_fma(p.o.rho, p.m1[at], detnni_g_mul(detnni_g_mul(p.c1, g), g));
+            float h = detnni_g_div(g, detnni_g_add(detnni_g_sqrt(s), p.o.epsilon));
+            p.m1[at] = s;
+            size = detnni_g_size(s);
+            if (p.m2) {
+                p.m2[at] = h = detnni_g_fma(p.o.momentum, p.m2[at], h);
+                size = detnni_g_size(h) > size ? detnni_g_size(h) : size;
+            }
+            w = detnni_g_fma(minus, h, w);
+        } else {
+            const float m = detnni_g_fma(p.o.beta1, p.m1[at], detnni_g_mul(p.c1, g));
+            const float s = detnni_g_fma(p.o.beta2, p.m2[at], detnni_g_mul(detnni_g_mul(p.c2, g), g));
+            if (t->kernel && p.o.kind == DETNN_ADAMW) v = detnni_g_mul(u.keep, w);
+            p.m1[at] = m;
+            p.m2[at] = s;
+            size = detnni_g_size(m) > detnni_g_size(s) ? detnni_g_size(m) : detnni_g_size(s);
+            w = detnni_g_fma(minus, detnni_g_div(m, detnni_g_fma(detnni_g_sqrt(s), u.correction, p.o.epsilon)), v);
+        }
+        p.w[at] = w;
+        size = detnni_g_size(w) > size ? detnni_g_size(w) : size;
+    }
+    detnni_g_largest(&p.run->written, size);
+}
+
+/* After the update: on to the next step, or the end of the run, by the same test. */
+static __global__ void detnni_k_next(detnni_gpu_step p)
+{
+    detnni_gpu_run *r = p.run;
+    if (r->stop) return;
+    if (r->largest >= DETNNI_SAFE || r->magnitude >= DETNNI_SAFE) {
+        r->stop = 1;
+        return;
+    }
+    r->magnitude = r->written;
+    r->largest = r->written = r->scaled = 0;
+    r->step++;
+    r->slot++;
+    r->first += p.rows;
+}
+
+/* ---- The host's side ---- */
+
+typedef struct detnni_gpu {
+    cudaStream_t stream;
+    cudaError_t error;         /* the first one */
+    char *block;               /* the net's memory, as it is cut on the host */
+    detnni_gpu_run *run;
+    detnni_gpu_rate *rates;    /* [DETNNI_GPU_STEPS] */
+    detnni_gpu_tensor *tensors, *tensor_list; /* on the device and here */
+    size_t tensor_count, elements, chunks;
+    float *foreign;            /* desc.weights, where they lie outside of the block */
+    float *sums, *partial;     /* of chunks; of groups of leaves */
+    float *targets, *weights, *losses; /* [batch_max] of what is evaluated; [room] of rows of steps */
+    uint32_t *labels, *correct;
+    size_t room;
+    float *host_losses;        /* [room], then correct */
+    void *data;                /* of a fit */
+    const detnn_data *data_of;
+    float *data_x, *data_targets, *data_weights;
+    uint32_t *data_labels;
+    cudaGraphExec_t graph;     /* a step of graph_rows */
+    size_t graph_rows;
+    int ahead, behind;         /* the device has what the host has not, or the other way round */
+    detnni_state kept;         /* that the host's arrays belong to, where the device is ahead */
+    uint32_t kept_magnitude;
+} detnni_gpu;
+
+#define DETNNI_GPU_STEPS 4096
+
+static int detnni_gpu_good(detnni_gpu *g, cudaError_t e)
+{
+    if (e != cudaSuccess && g->error == cudaSuccess) g->error = e;
+    return g->error == cudaSuccess;
+}
+
+/* What lies at p in the net's block, on the device. */
+static float *detnni_gpu_at(const detnn_net *net, const float *p)
+{
+    return p ? (float *)(void *)(net->gpu->block + ((const char *)p - (const char *)net)) : 0;
+}
+static float *detnni_gpu_weights(const detnn_net *net)
+{
+    return net->gpu->foreign ? net->gpu->foreign : detnni_gpu_at(net, net->weights);
+}
+
+static void detnni_gpu_up(detnni_gpu *g, void *to, const void *from, size_t bytes)
+{
+    if (bytes) (void)detnni_gpu_good(g, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, g->stream));
+}
+
+/* Waits for all that was queued; 0 where something failed. */
+static int detnni_gpu_down(detnni_gpu *g, void *to, const void *from, size_t bytes)
+{
+    if (bytes) (void)detnni_gpu_good(g, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, g->stream));
+    return detnni_gpu_good(g, cudaStreamSynchronize(g->stream));
+}
+
+template <typename A>
+static void detnni_launch(detnni_gpu *g, void (*kernel)(A), size_t blocks, size_t rows, unsigned threads, A a)
+{
+    void *args[1];
+    args[0] = &a;
+    if (!blocks || blocks > 0x7fffffff || rows > 65535) {
+        (void)detnni_gpu_good(g, blocks ? cudaErrorInvalidConfiguration : cudaSuccess);
+        return;
+    }
+    (void)detnni_gpu_good(g, cudaLaunchKernel(kernel, dim3((unsigned)blocks, (unsigned)rows), dim3(threads), args,
+                                              (size_t)0, g->stream));
+}
+
+static size_t detnni_tiles(size_t n, size_t tile) { return n / tile + (n % tile != 0); }
+
+/* The float arrays of the training state lie behind it in one piece. */
+static float *detnni_gpu_floats(const detnn_net *net, size_t *bytes)
+{
+    const size_t before = ((sizeof(detnni_state) + 63) & ~(size_t)63);
+    *bytes = net->own_weights ? net->state_size - before : 0;
+    return net->own_weights;
+}
+
+/* ---- Opening and closing ---- */
+
+static void detnni_gpu_forget(detnni_gpu *g)
+{
+    if (g->graph) (void)cudaGraphExecDestroy(g->graph);
+    g->graph = 0;
+    g->graph_rows = 0;
+}
+
+static void detnni_gpu_free_data(detnni_gpu *g)
+{
+    if (g->data) (void)cudaFree(g->data);
+    g->data = 0;
+    g->data_of = 0;
+    g->data_x = g->data_targets = g->data_weights = 0;
+    g->data_labels = 0;
+}
+
+static void detnni_gpu_close(detnn_net *net)
+{
+    detnni_gpu *g = net->gpu;
+    if (!g) return;
+    net->gpu = 0;
+    net->desc.device = DETNN_CPU;
+    detnni_gpu_forget(g);
+    detnni_gpu_free_data(g);
+    (void)cudaFree(g->losses);
+    (void)cudaFree(g->block);
+    if (g->stream) (void)cudaStreamDestroy(g->stream);
+    free(g->host_losses);
+    free(g->tensor_list);
+    free(g);
+}
+
+/* The GPU failed: the net goes back to what the host has, and to the CPU. */
+static detnn_result detnni_gpu_lost(detnn_net *net, detnn_error *err)
+{
+    detnni_gpu *g = net->gpu;
+    const char *what = cudaGetErrorString(g->error);
+    if (g->ahead) {
+        *net->state = g->kept;
+        net->magnitude = 0x7f800000;
+    }
+    (void)cudaGetLastError();
+    detnni_gpu_close(net);
+    return detnni_fail(err, DETNN_ERROR_DEVICE, "the GPU failed (%s): the net is as after step %l and goes on on the CPU",
+                       what, net->state->step);
+}
+
+/* The groups of a weight gradient over so many rows, each of *leaves leaves: by shape alone. */
+static size_t detnni_gpu_groups(size_t rows, size_t tiles, size_t *leaves)
+{
+    const size_t all = detnni_tiles(rows, 64);
+    size_t most = 16;
+    while (all >= 8 && most > 2 && tiles * detnni_tiles(all, most) < 96) most /= 2;
+    *leaves = most;
+    return detnni_tiles(all, most);
+}
+
+/* Sizes of tiles; the largest that give so many blocks. */
+static int detnni_gpu_tile(int weights, size_t rows, size_t cols)
+{
+    if (detnni_tiles(rows, 128) * detnni_tiles(cols, weights ? 64 : 128) >= 96) return 128;
+    if (detnni_tiles(rows, 64) * detnni_tiles(cols, 64) >= 96) return 64;
+    if (detnni_tiles(rows, 32) * detnni_tiles(cols, 32) >= 64) return 32;
+    return 16;
+}
+static size_t detnni_gpu_tile_count(int tile, int weights, size_t rows, size_t cols)
+{
+    return detnni_tiles(rows, (size_t)tile) * detnni_tiles(cols, weights && tile == 128 ? 64 : (size_t)tile);
+}
+
+static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
+{
+    const size_t rows = net->desc.batch_max, layers = net->desc.layer_count;
+    const size_t foreign = net->own_weights ? 0 : net->parameters, chunks = net->parameters / 4096 + 2 * layers;
+    const size_t training = net->gradients != 0;
+    int count = 0, device = 0, major = 0, minor = 0;
+    size_t i, sums = 0;
+    detnni_arena a;
+    detnni_gpu *g;
+    cudaError_t e = cudaGetDeviceCount(&count);
+    if (e != cudaSuccess || count < 1) {
+        (void)cudaGetLastError();
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "device: there is no CUDA device (%s)",
+                           e == cudaSuccess ? "none found" : cudaGetErrorString(e));
+    }
+    e = cudaGetDevice(&device);
+    if (e == cudaSuccess) e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (e == cudaSuccess) e = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    if (e != cudaSuccess) return detnni_fail(err, DETNN_ERROR_DEVICE, "device: %s", cudaGetErrorString(e));
+    if (major * 10 + minor < 75)
+        return detnni_fail(err, DETNN_ERROR_DEVICE, "device: the GPU has compute capability %z.%z, 7.5 is needed",
+                           (size_t)major, (size_t)minor);
+    for (i = 0; training && i < layers; i++) {
+        const detnni_layer *l = &net->layers[i];
+        size_t leaves, groups, tiles;
+        if (l->d.kind != DETNN_LAYER_DENSE) continue;
+        tiles = detnni_gpu_tile_count(detnni_gpu_tile(1, l->inputs + 1, l->outputs), 1, l->inputs + 1, l->outputs);
+        groups = detnni_gpu_groups(rows, tiles, &leaves); /* the most: fewer rows have fewer */
+        if (groups > 1 && groups > ((size_t)1 << 28) / (l->kernel_size + l->outputs))
+            return detnni_fail(err, DETNN_ERROR_SIZE,
+                               "device: with batch_max %z, partial sums of layer %z take more than 1 GB on the GPU: take a "
+                               "smaller one and more parts_max", rows, i);
+        if (groups > 1 && groups * (l->kernel_size + l->outputs) > sums) sums = groups * (l->kernel_size + l->outputs);
+    }
+    g = (detnni_gpu *)calloc(1, sizeof *g);
+    if (g) g->tensor_list = (detnni_gpu_tensor *)calloc(2 * layers, sizeof *g->tensor_list);
+    if (!g || !g->tensor_list) {
+        free(g);
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "device: no memory");
+    }
+    for (i = 0; i < 2; i++) { /* once to add up, once to cut */
+        a.base = i ? g->block : 0;
+        a.used = 0;
+        a.overflow = 0;
+        (void)detnni_take(&a, net->memory_size, 1);
+        g->run = (detnni_gpu_run *)detnni_take(&a, 1, sizeof *g->run);
+        g->rates = (detnni_gpu_rate *)detnni_take(&a, DETNNI_GPU_STEPS, sizeof *g->rates);
+        g->tensors = (detnni_gpu_tensor *)detnni_take(&a, 2 * layers, sizeof *g->tensors);
+        g->foreign = foreign ? detnni_floats(&a, foreign, 1) : 0;
+        g->sums = detnni_floats(&a, chunks, 1);
+        g->partial = detnni_floats(&a, sums, 1);
+        g->targets = detnni_floats(&a, rows, net->outputs);
+        g->weights = detnni_floats(&a, rows, 1);
+        g->labels = (uint32_t *)detnni_take(&a, rows, sizeof(uint32_t));
+        if (i) break;
+        e = a.overflow ? cudaErrorMemoryAllocation : cudaMalloc((void **)&g->block, a.used);
+        if (e == cudaSuccess) e = cudaStreamCreate(&g->stream);
+        if (e != cudaSuccess) {
+            (void)cudaGetLastError();
+            (void)cudaFree(g->block);
+            free(g->tensor_list);
+            free(g);
+            return detnni_fail(err, e == cudaErrorMemoryAllocation ? DETNN_ERROR_MEMORY : DETNN_ERROR_DEVICE,
+                               "device: the GPU gives no %z bytes (%s)", a.used, cudaGetErrorString(e));
+        }
+    }
+    g->behind = 1;
+    net->gpu = g;
+    net->desc.device = DETNN_GPU;
+    return DETNN_OK;
+}
+
+/* Room for the losses of so many rows. */
+static int detnni_gpu_room(detnni_gpu *g, size_t rows)
+{
+    if (rows <= g->room) return 1;
+    (void)cudaFree(g->losses);
+    free(g->host_losses);
+    g->room = 0;
+    g->losses = 0;
+    detnni_gpu_forget(g); /* it has the old address */
+    g->host_losses = (float *)malloc(2 * rows * sizeof(float));
+    if (!g->host_losses) {
+        (void)detnni_gpu_good(g, cudaErrorMemoryAllocation);
+        return 0;
+    }
+    if (!detnni_gpu_good(g, cudaMalloc((void **)&g->losses, 2 * rows * sizeof(float)))) return 0;
+    g->correct = (uint32_t *)(void *)(g->losses + rows);
+    g->room = rows;
+    return 1;
+}
+
+/* ---- Which side has what ---- */
+
+static int detnni_gpu_fetch(const detnn_net *net)
+{
+    detnni_gpu *g = net->gpu;
+    size_t bytes;
+    float *floats;
+    if (!g || !g->ahead) return 1;
+    floats = detnni_gpu_floats(net, &bytes);
+    if (!detnni_gpu_down(g, 0, 0, 0) || !detnni_gpu_down(g, floats, detnni_gpu_at(net, floats), bytes)
+        || !detnni_gpu_down(g, net->gradients, detnni_gpu_at(net, net->gradients), net->parameters * sizeof(float)))
+        return 0;
+    g->ahead = 0;
+    return 1;
+}
+
+static void detnni_gpu_changed(detnn_net *net)
+{
+    if (!net->gpu) return;
+    net->gpu->behind = 1;
+    detnni_gpu_forget(net->gpu);
+}
+
+/* The device gets what it has not: weights and moments, and which tensors are trained. */
+static void detnni_gpu_send(detnn_net *net)
+{
+    detnni_gpu *g = net->gpu;
+    size_t bytes;
+    float *floats;
+    detnni_tensor t;
+    if (!g->behind) return;
+    floats = detnni_gpu_floats(net, &bytes);
+    detnni_gpu_up(g, detnni_gpu_at(net, floats), floats, bytes);
+    if (g->foreign) detnni_gpu_up(g, g->foreign, net->weights, net->parameters * sizeof(float));
+    if (net->gradients)
+        detnni_gpu_up(g, detnni_gpu_at(net, net->gradients), net->gradients, net->parameters * sizeof(float));
+    g->tensor_count = g->elements = g->chunks = 0;
+    DETNNI_ZERO(&t, sizeof t);
+    while (detnni_next_tensor(net, &t)) {
+        detnni_gpu_tensor *to = &g->tensor_list[g->tensor_count++];
+        to->at = t.at;
+        to->n = t.n;
+        to->from = g->elements;
+        to->chunk = g->chunks;
+        to->kernel = t.kernel;
+        g->elements += t.n;
+        g->chunks += detnni_tiles(t.n, 4096);
+    }
+    detnni_gpu_up(g, g->tensors, g->tensor_list, g->tensor_count * sizeof *g->tensors);
+    g->behind = 0;
+}
+
+static void detnni_gpu_best(detnn_net *net, int restore)
+{
+    detnni_gpu *g = net->gpu;
+    const size_t bytes = net->parameters * sizeof(float);
+    float *w, *best;
+    if (!g || g->behind) return;
+    w = detnni_gpu_at(net, net->own_weights);
+    best = detnni_gpu_at(net, net->best);
+    (void)detnni_gpu_good(g, cudaMemcpyAsync(restore ? w : best, restore ? best : w, bytes, cudaMemcpyDeviceToDevice,
+                                             g->stream));
+}
+
+/* ---- Launches: arrays are the device's ---- */
+
+static void detnni_gpu_product(detnni_gpu *g, int form, detnni_gpu_dense p)
+{
+    const int weights = form == DETNNI_WEIGHT_GRADIENT, tile = detnni_gpu_tile(weights, p.rows, p.cols);
+    const size_t blocks = detnni_gpu_tile_count(tile, weights, p.rows, p.cols);
+    const size_t a_rows = weights ? p.a_rows : p.rows;
+    size_t groups = 1;
+    p.row_tiles = (uint32_t)detnni_tiles(p.rows, (size_t)tile);
+    p.a_wide = p.lda % 4 == 0 && a_rows % 4 == 0 && (uintptr_t)p.a % 16 == 0;
+    p.b_wide = p.ldb % 4 == 0 && p.cols % 4 == 0 && (uintptr_t)p.b % 16 == 0;
+    if (weights) {
+        groups = detnni_gpu_groups(p.terms, blocks, &p.leaves);
+        p.last = groups == 1;
+    }
+#define DETNNI_TILES(FORM) \
+    do { \
+        if (tile == 128 && (FORM) == DETNNI_WEIGHT_GRADIENT) \
+            detnni_launch(g, detnni_k_dense<FORM, 128, 64, 8, 4, 16, 3>, blocks, groups, 256, p); \
+        else if (tile == 128) detnni_launch(g, detnni_k_dense<FORM, 128, 128, 8, 8, 16, 2>, blocks, groups, 256, p); \
+        else if (tile == 64) detnni_launch(g, detnni_k_dense<FORM, 64, 64, 4, 4, 16, 4>, blocks, groups, 256, p); \
+        else if (tile == 32) detnni_launch(g, detnni_k_dense<FORM, 32, 32, 2, 2, 32, 4>, blocks, groups, 256, p); \
+        else detnni_launch(g, detnni_k_dense<FORM, 16, 16, 1, 1, 64, 4>, blocks, groups, 256, p); \
+    } while (0)
+    if (form == DETNNI_FORWARD) DETNNI_TILES(DETNNI_FORWARD);
+    else if (form == DETNNI_INPUT_GRADIENT) DETNNI_TILES(DETNNI_INPUT_GRADIENT);
+    else if (groups == 1) DETNNI_TILES(DETNNI_WEIGHT_GRADIENT);
+    else {
+        detnni_gpu_step join;
+        DETNNI_ZERO(&join, sizeof join);
+        join.run = p.run;
+        join.g = p.c;
+        join.parts = p.c = g->partial;
+        join.groups = groups;
+        join.elements = p.rows * p.cols;
+        DETNNI_TILES(DETNNI_WEIGHT_GRADIENT);
+        detnni_launch(g, detnni_k_join, detnni_tiles(join.elements, 256), 1, 256, join);
+    }
+#undef DETNNI_TILES
+}
+
+static int detnni_gpu_cheap(detnn_activation a) { return a <= DETNN_LEAKY_RELU; }
+static int detnni_gpu_cheap_back(detnn_activation a) { return a <= DETNN_TANH; }
+
+static detnni_gpu_elements detnni_gpu_elements_of(detnni_gpu_run *run, const detnni_layer *l, detnni_gpu_kind kind,
+                                                  const float *x, size_t rows, float *to)
+{
+    detnni_gpu_elements e;
+    DETNNI_ZERO(&e, sizeof e);
+    e.run = run;
+    e.kind = kind;
+    e.activation = l->d.activation;
+    e.alpha = l->d.alpha;
+    e.x = x;
+    e.to = to;
+    e.n = rows * l->outputs;
+    e.width = l->outputs;
+    return e;
+}
+
+static void detnni_gpu_drop(detnn_net *net, const detnni_layer *l, const float *x, size_t rows, size_t first, float *to)
+{
+    detnni_gpu_elements e = detnni_gpu_elements_of(net->gpu->run, l, DETNNI_DROP, x, rows, to);
+    const double product = (double)l->d.rate * 4294967296.0; /* exact */
+    e.threshold = (uint64_t)product + ((double)(uint64_t)product < product);
+    e.scale = 1.0f / (1.0f - l->d.rate);
+    e.first = (uint64_t)first * l->outputs;
+    e.seed = net->desc.seed;
+    e.layer = (uint32_t)(l - net->layers);
+    detnni_launch(net->gpu, detnni_k_elements, detnni_tiles((size_t)(e.first & 3) + e.n, 1024), 1, 256, e);
+}
+
+static void detnni_gpu_activate(detnn_net *net, detnni_gpu_run *run, const detnni_layer *l, const float *z, size_t rows,
+                                float *y)
+{
+    if (l->d.activation == DETNN_SOFTMAX) {
+        detnni_gpu_rows p;
+        p.run = run;
+        p.back = 0;
+        p.x = z;
+        p.to = y;
+        p.rows = rows;
+        p.n = l->outputs;
+        detnni_launch(net->gpu, detnni_k_softmax, detnni_tiles(rows, 4), 1, 128, p);
+    } else {
+        detnni_gpu_elements e = detnni_gpu_elements_of(run, l, DETNNI_ACTIVATE, z, rows, y);
+        detnni_launch(net->gpu, detnni_k_elements, detnni_tiles(e.n, 256), 1, 256, e);
+    }
+}
+
+/* As detnni_layer_forward; run: null outside of training. */
+static void detnni_gpu_forward(detnn_net *net, detnni_gpu_run *run, const detnni_layer *l, const float *x, size_t rows,
+                               size_t first, float *z, float *y, int activate)
+{
+    detnni_gpu *g = net->gpu;
+    const float *weights = detnni_gpu_weights(net);
+    detnni_gpu_elements e;
+    detnni_gpu_dense p;
+    switch (l->d.kind) {
+    case DETNN_LAYER_DENSE:
+        DETNNI_ZERO(&p, sizeof p);
+        p.run = run;
+        p.a = x;
+        p.b = weights + l->kernel;
+        p.start = l->bias_size ? weights + l->bias : 0;
+        p.rows = rows;
+        p.cols = p.ldb = l->outputs;
+        p.terms = p.lda = l->inputs;
+        p.alpha = l->d.alpha;
+        p.activation = activate && detnni_gpu_cheap(l->d.activation) ? l->d.activation : DETNN_LINEAR;
+        p.c = z;
+        detnni_gpu_product(g, DETNNI_FORWARD, p);
+        if (activate && !detnni_gpu_cheap(l->d.activation)) detnni_gpu_activate(net, run, l, z, rows, y);
+        break;
+    case DETNN_LAYER_ACTIVATION:
+        detnni_gpu_activate(net, run, l, x, rows, y);
+        break;
+    case DETNN_LAYER_STANDARDIZE:
+        e = detnni_gpu_elements_of(run, l, DETNNI_STANDARDIZE, x, rows, y);
+        e.mean = weights + l->kernel;
+        e.deviation = weights + l->bias;
+        detnni_launch(g, detnni_k_elements, detnni_tiles(e.n, 256), 1, 256, e);
+        break;
+    case DETNN_LAYER_DROPOUT:
+        detnni_gpu_drop(net, l, x, rows, first, y);
+        break;
+    default: break;
+    }
+}
+
+/* As detnni_infer. */
+static const float *detnni_gpu_infer(detnn_net *net, const float *x, size_t rows, int raw)
+{
+    float *a = detnni_gpu_at(net, net->a), *b = detnni_gpu_at(net, net->b);
+    size_t i, last = net->desc.layer_count;
+    while (last > 0 && net->layers[last - 1].d.kind == DETNN_LAYER_DROPOUT) last--;
+    for (i = 0; i < last; i++) {
+        const detnni_layer *l = &net->layers[i];
+        int skip = raw && net->raw && i + 1 == last;
+        float *out = x == a ? b : a;
+        if (l->d.kind == DETNN_LAYER_DROPOUT || (skip && l->d.kind == DETNN_LAYER_ACTIVATION)) continue;
+        detnni_gpu_forward(net, 0, l, x, rows, 0, out, out, !skip);
+        x = out;
+    }
+    return x;
+}
+
+static detnni_gpu_losses detnni_gpu_losses_of(const detnn_net *net, const detnni_rows *data, const float *z, size_t rows,
+                                              float inv, float *d)
+{
+    detnni_gpu_losses p;
+    DETNNI_ZERO(&p, sizeof p);
+    p.loss = net->desc.loss;
+    p.z = z;
+    p.targets = data->targets;
+    p.weights = data->weights;
+    p.labels = data->labels;
+    p.d = d;
+    p.losses = net->gpu->losses;
+    p.correct = net->gpu->correct;
+    p.rows = rows;
+    p.n = net->outputs;
+    p.inv = inv;
+    p.smoothing = net->desc.label_smoothing > 0.0f;
+    p.sharp = 1.0f - net->desc.label_smoothing;
+    p.smooth = net->desc.label_smoothing / (float)net->outputs;
+    p.delta = net->desc.huber_delta;
+    p.outputs = (float)net->outputs;
+    return p;
+}
+
+/* ---- Prediction and evaluation ---- */
+
+static detnn_result detnni_gpu_predict(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err)
+{
+    detnni_gpu *g = net->gpu;
+    float *a = detnni_gpu_at(net, net->a);
+    size_t i, m;
+    detnni_gpu_send(net);
+    for (i = 0; i < count; i += m) {
+        m = detnni_min(net->desc.batch_max, count - i);
+        detnni_gpu_up(g, a, x + i * net->inputs, m * net->inputs * sizeof(float));
+        if (!detnni_gpu_down(g, y + i * net->outputs, detnni_gpu_infer(net, a, m, 0), m * net->outputs * sizeof(float)))
+            return detnni_gpu_lost(net, err);
+    }
+    return detnni_ok(err);
+}
+
+static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, size_t first, size_t count,
+                                        detnn_metrics *metrics, detnn_error *err)
+{
+    detnni_gpu *g = net->gpu;
+    const size_t in = net->inputs, n = net->outputs, batch = net->desc.batch_max;
+    const int here = g->data_of == data;
+    const float inv = 1.0f / (float)count;
+    float *a = detnni_gpu_at(net, net->a), *b = detnni_gpu_at(net, net->b);
+    detnni_score score;
+    size_t i, j, m;
+    detnni_gpu_send(net);
+    if (!detnni_gpu_room(g, 2 * detnni_min(batch, count))) return detnni_gpu_lost(net, err);
+    detnni_score_start(&score);
+    for (i = 0; i < count; i += m) {
+        const size_t at = first + i;
+        const float *x = g->data_x + at * in, *out;
+        float *other;
+        detnni_rows rows;
+        detnni_gpu_losses p;
+        m = detnni_min(batch, count - i);
+        rows.targets = data->targets ? g->data_targets + at * n : 0;
+        rows.labels = data->labels ? g->data_labels + at : 0;
+        rows.weights = data->weights ? g->data_weights + at : 0;
+        if (!here) {
+            detnni_gpu_up(g, a, data->x + at * in, m * in * sizeof(float));
+            if (data->targets) detnni_gpu_up(g, g->targets, data->targets + at * n, m * n * sizeof(float));
+            if (data->labels) detnni_gpu_up(g, g->labels, data->labels + at, m * sizeof(uint32_t));
+            if (data->weights) detnni_gpu_up(g, g->weights, data->weights + at, m * sizeof(float));
+            x = a;
+            rows.targets = data->targets ? g->targets : 0;
+            rows.labels = data->labels ? g->labels : 0;
+            rows.weights = data->weights ? g->weights : 0;
+        }
+        out = detnni_gpu_infer(net, x, m, 1);
+        other = out == a ? b : a;
+        p = detnni_gpu_losses_of(net, &rows, out, m, inv, other);
+        detnni_launch(g, detnni_k_losses, detnni_tiles(m, 4), 1, 128, p);
+        if (net->raw) {
+            detnni_gpu_activate(net, 0, &net->layers[net->desc.layer_count - 1], out, m, other);
+            p.z = other;
+        }
+        p.error = 1;
+        p.done = m;
+        p.correct = g->correct + g->room - 2 * m; /* to where nothing is looked at */
+        detnni_launch(g, detnni_k_losses, detnni_tiles(m, 4), 1, 128, p);
+        if (!detnni_gpu_down(g, g->host_losses, g->losses, 2 * m * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, m * sizeof(uint32_t)))
+            return detnni_gpu_lost(net, err);
+        for (j = 0; j < m; j++) {
+            score.rows++;
+            if (!score.bad && !detnni_finite(g->host_losses[j])) score.bad = score.rows;
+            detnni_batch_sum_add(&score.loss, g->host_losses[j]);
+            detnni_batch_sum_add(&score.error, g->host_losses[m + j]);
+            score.correct += detnni_float_bits(g->host_losses[g->room + j]);
+        }
+    }
+    metrics->loss = detnni_batch_sum_end(&score.loss) * inv;
+    if (score.bad || !detnni_finite(metrics->loss))
+        return detnni_fail(err, DETNN_ERROR_NONFINITE,
+                           "the loss of sample %z is infinite or NaN, or the sum of all losses overflows",
+                           first + (score.bad ? score.bad - 1 : count - 1));
+    metrics->mean_absolute_error = detnni_batch_sum_end(&score.error) * inv;
+    metrics->accuracy = detnni_accuracy(net, score.correct, count);
+    metrics->count = count;
+    return DETNN_OK;
+}
+
+/* ---- Training ---- */
+
+static void detnni_gpu_begin(detnn_net *net, const detnn_data *data, size_t batch)
+{
+    detnni_gpu *g = net->gpu;
+    const size_t n = data->count;
+    detnni_arena a;
+    int i;
+    if (!g) return;
+    (void)detnni_gpu_room(g, detnni_min(n, (size_t)1 << 20) > batch ? detnni_min(n, (size_t)1 << 20) : batch);
+    if (data->get) return;
+    for (i = 0; i < 2; i++) {
+        a.base = i ? (char *)g->data : 0;
+        a.used = 0;
+        a.overflow = 0;
+        g->data_x = detnni_floats(&a, n, net->inputs);
+        if (data->targets) g->data_targets = detnni_floats(&a, n, net->outputs);
+        if (data->weights) g->data_weights = detnni_floats(&a, n, 1);
+        if (data->labels) g->data_labels = (uint32_t *)detnni_take(&a, n, sizeof(uint32_t));
+        if (!i && (a.overflow || cudaMalloc(&g->data, a.used) != cudaSuccess)) { /* no room: batches come from the host */
+            (void)cudaGetLastError();
+            g->data = 0;
+            detnni_gpu_free_data(g);
+            return;
+        }
+    }
+    detnni_gpu_up(g, g->data_x, data->x, n * net->inputs * sizeof(float));
+    if (data->targets) detnni_gpu_up(g, g->data_targets, data->targets, n * net->outputs * sizeof(float));
+    if (data->weights) detnni_gpu_up(g, g->data_weights, data->weights, n * sizeof(float));
+    if (data->labels) detnni_gpu_up(g, g->data_labels, data->labels, n * sizeof(uint32_t));
+    g->data_of = data;
+}
+
+static detnn_result detnni_gpu_end(detnn_net *net, detnn_result r, detnn_error *err)
+{
+    detnni_gpu *g = net->gpu;
+    if (!g) return r;
+    if (!detnni_gpu_fetch(net)) {
+        detnn_result lost = detnni_gpu_lost(net, r ? 0 : err);
+        return r ? r : lost;
+    }
+    detnni_gpu_forget(g);
+    detnni_gpu_free_data(g);
+    return r;
+}
+
+/* Rows of the device's array x go to the host's array and from there to the trace. */
+static void detnni_gpu_trace(detnn_net *net, size_t item, const float *x, float *host, size_t rows, size_t cols,
+                             size_t first)
+{
+    if (!detnni_tracing(net)) return;
+    if (detnni_gpu_down(net->gpu, host, x, rows * cols * sizeof(float)))
+        detnni_trace_rows(net, item, host, rows, cols, first);
+}
+
+/* As detnni_forward_rows, detnni_losses and detnni_backward_rows: rows [first, first + rows) of a step of `batch`, which
+ * lie in the device's batch. */
+static void detnni_gpu_part(detnn_net *net, const detnni_rows *data, size_t rows, size_t first, size_t batch)
+{
+    detnni_gpu *g = net->gpu;
+    const float *x = detnni_gpu_at(net, net->batch_x), *weights = detnni_gpu_weights(net);
+    float *d = detnni_gpu_at(net, net->a), *other = detnni_gpu_at(net, net->b), *t;
+    float *gradients = detnni_gpu_at(net, detnni_node(net, net->nodes));
+    const int tracing = detnni_tracing(net);
+    size_t i, n = net->desc.layer_count, lowest = 0;
+    int done = 0; /* the activation of layer i was gone back through by the product above it */
+    detnni_gpu_losses p;
+    detnni_rows on_device;
+    detnni_gpu_trace(net, 0, x, net->batch_x, rows, net->inputs, first);
+    for (i = 0; i < n; i++) {
+        const detnni_layer *l = &net->layers[i];
+        float *y = detnni_gpu_at(net, l->y);
+        int skip = net->raw && i + 1 == n;
+        if (skip && l->d.kind == DETNN_LAYER_ACTIVATION)
+            (void)detnni_gpu_good(g, cudaMemcpyAsync(y, x, rows * l->outputs * sizeof(float), cudaMemcpyDeviceToDevice,
+                                                     g->stream));
+        else
+            detnni_gpu_forward(net, g->run, l, x, rows, first, l->z && !skip ? detnni_gpu_at(net, l->z) : y, y, !skip);
+        x = y;
+        detnni_gpu_trace(net, 1 + i, x, l->y, rows, l->outputs, first);
+    }
+    on_device.x = 0;
+    on_device.targets = data->targets ? detnni_gpu_at(net, net->batch_targets) : 0;
+    on_device.labels = data->labels ? (uint32_t *)(void *)detnni_gpu_at(net, (float *)(void *)net->batch_labels) : 0;
+    on_device.weights = data->weights ? detnni_gpu_at(net, net->batch_weights) : 0;
+    p = detnni_gpu_losses_of(net, &on_device, x, rows, 1.0f / (float)batch, d);
+    p.run = g->run;
+    p.gradient = 1;
+    p.done = first;
+    p.batch = batch;
+    detnni_launch(g, detnni_k_losses, detnni_tiles(rows, 4), 1, 128, p);
+    detnni_gpu_trace(net, 1 + n, d, net->a, rows, net->outputs, first);
+    while (lowest < n && !detnni_trainable(&net->layers[lowest])) lowest++;
+    for (i = n; i-- > 0 && i >= lowest;) {
+        const detnni_layer *l = &net->layers[i], *below = i ? l - 1 : 0;
+        const int dense = l->d.kind == DETNN_LAYER_DENSE, wanted = i > lowest;
+        const int activation = (dense || l->d.kind == DETNN_LAYER_ACTIVATION) && !(net->raw && i + 1 == n) && !done;
+        const float *in = i ? detnni_gpu_at(net, below->y) : detnni_gpu_at(net, net->batch_x);
+        if (activation && l->d.activation == DETNN_SOFTMAX) {
+            detnni_gpu_rows r;
+            r.run = g->run;
+            r.back = 1;
+            r.x = detnni_gpu_at(net, l->y);
+            r.to = d;
+            r.rows = rows;
+            r.n = l->outputs;
+            detnni_launch(g, detnni_k_softmax, detnni_tiles(rows, 4), 1, 128, r);
+        } else if (activation && l->d.activation != DETNN_LINEAR) {
+            detnni_gpu_elements e = detnni_gpu_elements_of(g->run, l, DETNNI_ACTIVATE_BACK,
+                                                           dense ? detnni_gpu_at(net, l->z) : in, rows, d);
+            e.y = detnni_gpu_at(net, l->y);
+            if (!e.x) e.x = e.y; /* of no use to it */
+            detnni_launch(g, detnni_k_elements, detnni_tiles(e.n, 256), 1, 256, e);
+        }
+        done = 0;
+        if (l->d.kind == DETNN_LAYER_DROPOUT) detnni_gpu_drop(net, l, d, rows, first, d);
+        if (l->d.kind == DETNN_LAYER_STANDARDIZE) {
+            detnni_gpu_elements e = detnni_gpu_elements_of(g->run, l, DETNNI_STANDARDIZE_BACK, d, rows, d);
+            e.deviation = weights + l->bias;
+            detnni_launch(g, detnni_k_elements, detnni_tiles(e.n, 256), 1, 256, e);
+        }
+        if (dense) {
+            detnni_gpu_dense q;
+            DETNNI_ZERO(&q, sizeof q);
+            q.run = g->run;
+            if (detnni_trainable(l)) { /* the bias is the row of the kernel after its last, for an input of 1 */
+                q.a = in;
+                q.b = d;
+                q.c = gradients + l->kernel;
+                q.a_rows = q.lda = l->inputs;
+                q.cols = q.ldb = l->outputs;
+                q.terms = rows;
+                q.rows = l->inputs + (l->bias_size != 0);
+                if (l->bias_size && l->inputs % 128 == 0 && detnni_gpu_tile(1, q.rows, q.cols) == 128) {
+                    q.rows--; /* a row of tiles for it would cost more than a launch */
+                    detnni_gpu_product(g, DETNNI_WEIGHT_GRADIENT, q);
+                    q.c += l->kernel_size;
+                    q.a_rows = 0;
+                    q.rows = 1;
+                }
+                detnni_gpu_product(g, DETNNI_WEIGHT_GRADIENT, q);
+            }
+            if (wanted) {
+                DETNNI_ZERO(&q, sizeof q);
+                q.run = g->run;
+                q.a = d;
+                q.b = weights + l->kernel;
+                q.c = other;
+                q.rows = rows;
+                q.cols = l->inputs;
+                q.terms = q.lda = q.ldb = l->outputs;
+                if (!tracing && (below->d.kind == DETNN_LAYER_DENSE || below->d.kind == DETNN_LAYER_ACTIVATION)
+                    && detnni_gpu_cheap_back(below->d.activation)) {
+                    q.activation = below->d.activation;
+                    q.alpha = below->d.alpha;
+                    q.y = detnni_gpu_at(net, below->y);
+                    done = 1;
+                }
+                detnni_gpu_product(g, DETNNI_INPUT_GRADIENT, q);
+                t = d;
+                d = other;
+                other = t;
+            }
+        }
+        if (wanted) detnni_gpu_trace(net, 2 + n + i, d, net->a, rows, l->inputs, first);
+    }
+    /* as detnni_part_done */
+    if (!net->parts) net->part_rows = rows;
+    net->nodes++;
+    for (i = net->parts++; i & 1; i >>= 1) {
+        detnni_gpu_step s;
+        DETNNI_ZERO(&s, sizeof s);
+        net->nodes--;
+        s.run = g->run;
+        s.g = detnni_gpu_at(net, detnni_node(net, net->nodes - 1));
+        s.parts = detnni_gpu_at(net, detnni_node(net, net->nodes));
+        s.elements = net->parameters;
+        detnni_launch(g, detnni_k_join, detnni_tiles(s.elements, 256), 1, 256, s);
+    }
+    net->rows_done += rows;
+}
+
+/* What remains of a step when all parts went through: as detnni_parts_join and detnni_apply. */
+static void detnni_gpu_finish(detnn_net *net, size_t rows)
+{
+    detnni_gpu *g = net->gpu;
+    detnni_gpu_step s;
+    DETNNI_ZERO(&s, sizeof s);
+    s.run = g->run;
+    s.g = detnni_gpu_at(net, net->gradients);
+    s.o = net->desc.optimizer;
+    s.rates = g->rates;
+    s.tensors = g->tensors;
+    s.count = g->tensor_count;
+    s.elements = g->elements;
+    s.rows = rows;
+    s.w = detnni_gpu_at(net, net->own_weights);
+    s.m1 = detnni_gpu_at(net, net->moment1);
+    s.m2 = detnni_gpu_at(net, net->moment2);
+    s.sums = g->sums;
+    s.c1 = s.o.kind == DETNN_RMSPROP ? 1.0f - s.o.rho : 1.0f - s.o.beta1;
+    s.c2 = 1.0f - s.o.beta2;
+    if (s.elements && s.o.clip_value > 0.0f) detnni_launch(g, detnni_k_clip, detnni_tiles(s.elements, 256), 1, 256, s);
+    if (s.elements && s.o.clip_norm > 0.0f) {
+        const size_t chunks = g->chunks;
+        detnni_gpu_step q = s;
+        q.groups = chunks;
+        detnni_launch(g, detnni_k_squares, detnni_tiles(chunks, 4), 1, 128, q);
+        detnni_launch(g, detnni_k_norm, 1, 1, 256, s);
+    }
+    detnni_launch(g, detnni_k_update, detnni_tiles(s.elements, 256), 1, 256, s);
+    detnni_launch(g, detnni_k_next, 1, 1, 1, s);
+}
+
+static void detnni_gpu_join(detnn_net *net)
+{
+    for (; net->nodes > 1; net->nodes--) {
+        detnni_gpu_step s;
+        DETNNI_ZERO(&s, sizeof s);
+        s.run = net->gpu->run;
+        s.g = detnni_gpu_at(net, detnni_node(net, net->nodes - 2));
+        s.parts = detnni_gpu_at(net, detnni_node(net, net->nodes - 1));
+        s.elements = net->parameters;
+        detnni_launch(net->gpu, detnni_k_join, detnni_tiles(s.elements, 256), 1, 256, s);
+    }
+}
+
+/* The parts of a step of so many rows, and their gradients; host: rows come from there, from place `first` on. */
+static detnn_result detnni_gpu_parts(detnn_net *net, const detnn_data *data, const detnni_order *order, int host,
+                                     uint64_t first, size_t rows, size_t part, detnn_error *err)
+{
+    detnni_gpu *g = net->gpu;
+    size_t done, m;
+    detnn_clear_gradients(net);
+    for (done = 0; done < rows; done += m) {
+        detnni_rows batch;
+        m = detnni_min(part, rows - done);
+        if (host) {
+            detnn_result r = detnni_gather(net, data, order, first + done, m, 1, &batch, err);
+            if (r) return r;
+            detnni_gpu_up(g, detnni_gpu_at(net, net->batch_x), batch.x, m * net->inputs * sizeof(float));
+            if (batch.targets)
+                detnni_gpu_up(g, detnni_gpu_at(net, net->batch_targets), batch.targets, m * net->outputs * sizeof(float));
+            if (batch.labels)
+                detnni_gpu_up(g, detnni_gpu_at(net, (float *)(void *)net->batch_labels), batch.labels,
+                              m * sizeof(uint32_t));
+            if (batch.weights) detnni_gpu_up(g, detnni_gpu_at(net, net->batch_weights), batch.weights, m * sizeof(float));
+        } else {
+            detnni_gpu_gather p;
+            p.run = g->run;
+            p.x = g->data_x;
+            p.targets = g->data_targets;
+            p.weights = g->data_weights;
+            p.labels = g->data_labels;
+            p.batch_x = detnni_gpu_at(net, net->batch_x);
+            p.batch_targets = detnni_gpu_at(net, net->batch_targets);
+            p.batch_weights = detnni_gpu_at(net, net->batch_weights);
+            p.batch_labels = (uint32_t *)(void *)detnni_gpu_at(net, (float *)(void *)net->batch_labels);
+            p.in = net->inputs;
+            p.out = net->outputs;
+            p.done = done;
+            detnni_launch(g, detnni_k_gather, m, 1, 128, p);
+            batch.targets = data->targets;
+            batch.labels = data->labels;
+            batch.weights = data->weights;
+        }
+        detnni_gpu_part(net, &batch, m, done, rows);
+    }
+    detnni_gpu_join(net);
+    return DETNN_OK;
+}
+
+/* Steps of `rows` as a graph, where it can be had. */
+static int detnni_gpu_graph(detnn_net *net, const detnn_data *data, size_t rows, size_t part)
+{
+    detnni_gpu *g = net->gpu;
+    cudaGraph_t graph = 0;
+    detnn_error ignored;
+    int good;
+    if (g->graph && g->graph_rows == rows) return 1;
+    detnni_gpu_forget(g);
+    if (cudaStreamBeginCapture(g->stream, cudaStreamCaptureModeThreadLocal) != cudaSuccess) return 0;
+    (void)detnni_gpu_parts(net, data, 0, 0, 0, rows, part, &ignored);
+    detnni_gpu_finish(net, rows);
+    good = cudaStreamEndCapture(g->stream, &graph) == cudaSuccess && g->error == cudaSuccess;
+    good = good && cudaGraphInstantiate(&g->graph, graph, 0) == cudaSuccess;
+    if (graph) (void)cudaGraphDestroy(graph);
+    if (good) g->graph_rows = rows;
+    else g->graph = 0;
+    return good;
+}
+
+/* The loss of step i of a launch. */
+static float detnni_gpu_loss(const detnni_gpu *g, size_t i, size_t batch, size_t rows, uint64_t *correct)
+{
+    const float *losses = g->host_losses + i * batch, *right = g->host_losses + g->room + i * batch;
+    detnni_batch_sum sum;
+    size_t m;
+    detnni_batch_sum_start(&sum);
+    *correct = 0;
+    for (m = 0; m < rows; m++) {
+        detnni_batch_sum_add(&sum, losses[m]);
+        *correct += detnni_float_bits(right[m]);
+    }
+    return detnni_batch_sum_end(&sum) * (1.0f / (float)rows);
+}
+
+static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first,
+                                     uint64_t end, size_t batch, size_t most, int fit, detnni_made *made,
+                                     detnn_error *err)
+{
+    detnni_gpu *g = net->gpu;
+    detnni_state *s = net->state;
+    const int host = data->get || g->data_of != data, tracing = detnni_tracing(net);
+    detnn_optimizer o = net->desc.optimizer;
+    detnni_gpu_rate *rates;
+    detnni_gpu_run run;
+    size_t part, steps, i;
+    detnn_result r = DETNN_OK;
+    detnn_error ignored;
+    DETNNI_ZERO(made, sizeof *made);
+    if (batch > end - first) batch = (size_t)(end - first);
+    part = detnni_part_rows(net, batch, &ignored);
+    if (!part) return DETNN_OK; /* the CPU says why */
+    if (!detnni_gpu_room(g, batch)) return detnni_gpu_lost(net, err);
+    if (host || tracing) most = 1;
+    steps = (size_t)detnni_min(most, (size_t)((end - first - 1) / batch + 1));
+    steps = detnni_min(steps, detnni_min(DETNNI_GPU_STEPS, g->room / batch));
+    if (!g->ahead) g->kept = *s;
+    if (net->magnitude >= 0x7f800000) { /* not known: what is there already counts too */
+        detnni_tensor t;
+        uint32_t largest = 0, m;
+        if (!detnni_gpu_fetch(net)) return detnni_gpu_lost(net, err);
+        DETNNI_ZERO(&t, sizeof t);
+        while (detnni_next_tensor(net, &t)) {
+            m = net->k->magnitude(net->weights + t.at, t.n);
+            if (m > largest) largest = m;
+            m = net->moment1 ? net->k->magnitude(net->moment1 + t.at, t.n) : 0;
+            if (m > largest) largest = m;
+            m = net->moment2 ? net->k->magnitude(net->moment2 + t.at, t.n) : 0;
+            if (m > largest) largest = m;
+        }
+        net->magnitude = largest;
+    }
+    o.learning_rate = s->learning_rate;
+    rates = (detnni_gpu_rate *)malloc(steps * sizeof *rates);
+    if (!rates) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory for %z learning rates", steps);
+    for (i = 0; i < steps; i++) {
+        const float ordinary = 1024.0f; /* as in detnni_apply */
+        const detnni_update u = detnni_update_of(&o, &net->desc.schedule, s->step + i);
+        rates[i].rate = u.rate;
+        rates[i].correction = u.correction;
+        rates[i].keep = u.keep;
+        if (!((float)detnni_rate(&o, &net->desc.schedule, s->step + i) < ordinary && o.weight_decay < ordinary
+              && o.epsilon > 1.0f / (1024.0f * 1024.0f * 1024.0f * 1024.0f)))
+            break;
+    }
+    steps = i;
+    DETNNI_ZERO(&run, sizeof run);
+    run.step = s->step;
+    run.first = first;
+    run.magnitude = net->magnitude;
+    run.shuffled = order != 0;
+    if (order) run.order = *order;
+    if (steps && run.magnitude < DETNNI_SAFE) {
+        uint64_t place = first;
+        detnni_gpu_send(net);
+        detnni_gpu_up(g, g->run, &run, sizeof run);
+        detnni_gpu_up(g, g->rates, rates, steps * sizeof *rates);
+        for (i = 0; !r && i < steps && g->error == cudaSuccess; i++) {
+            const size_t rows = (size_t)(end - place < batch ? end - place : batch);
+            if (!host && !tracing && rows == batch && detnni_gpu_graph(net, data, rows, part)) {
+                g->ahead = 1;
+                (void)detnni_gpu_good(g, cudaGraphLaunch(g->graph, g->stream));
+            } else {
+                r = detnni_gpu_parts(net, data, order, host, place, rows, part, err);
+                if (!r && tracing && detnni_gpu_down(g, &run, g->run, sizeof run) && !run.stop
+                    && run.largest < DETNNI_SAFE
+                    && detnni_gpu_down(g, g->host_losses, g->losses, rows * sizeof(float))
+                    && detnni_gpu_down(g, net->gradients, detnni_gpu_at(net, net->gradients),
+                                       net->parameters * sizeof(float))) {
+                    uint64_t correct;
+                    float loss = detnni_gpu_loss(g, 0, batch, rows, &correct);
+                    detnni_trace_items(net, rows, &loss);
+                    detnni_trace_tensors(net, net->gradients, ".gradient");
+                }
+                if (!r) {
+                    g->ahead = 1;
+                    detnni_gpu_finish(net, rows);
+                }
+            }
+            place += rows;
+        }
+        detnn_clear_gradients(net);
+        free(rates);
+        if (!detnni_gpu_down(g, &run, g->run, sizeof run)) return detnni_gpu_lost(net, err);
+        if (run.slot && (!detnni_gpu_down(g, g->host_losses, g->losses, (size_t)run.slot * batch * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, (size_t)run.slot * batch * sizeof(float))))
+            return detnni_gpu_lost(net, err);
+        if (r) return r;
+        net->magnitude = run.magnitude;
+    } else {
+        free(rates);
+    }
+    for (i = 0; i < run.slot; i++) {
+        made->rows = (size_t)(end - first < batch ? end - first : batch);
+        made->loss = detnni_gpu_loss(g, i, batch, made->rows, &made->correct);
+        if (tracing) {
+            if (!detnni_gpu_fetch(net)) return detnni_gpu_lost(net, err);
+            detnni_trace_tensors(net, net->own_weights, "");
+        }
+        made->steps++;
+        first += made->rows;
+        s->step++;
+        if (fit) {
+            s->position += made->rows;
+            s->loss_sum = s->loss_sum + (double)made->loss * (double)made->rows;
+            s->correct += made->correct;
+        }
+    }
+    if (!made->steps) { /* the CPU makes it */
+        if (!detnni_gpu_fetch(net)) return detnni_gpu_lost(net, err);
+        detnni_gpu_changed(net);
+    }
+    return DETNN_OK;
+}
+
+#undef DETNNI_CROSS
+#undef DETNNI_GPU_STEPS
+#undef DETNNI_LOSS
+#undef DETNNI_PLUS
+#undef DETNNI_PRODUCT
+#undef DETNNI_ROW_SUM
+#undef DETNNI_SAFE
+#endif /* DETNN_CUDA */
+
+/* ==== 21. Level 3: the building blocks ================================================================== */
 
 /* IEEE 754-2019 maximum. */
 static float detnni_maximum(float a, float b)
@@ -7261,7 +9271,7 @@ DETNN_API void detnn_activate(detnn_activation activation, float alpha, const fl
     detnni_kernels_of(DETNN_ISA_AUTO)->activate(activation, alpha, z, n, y);
 }
 
-/* ==== 21. Self-test ===================================================================================== */
+/* ==== 22. Self-test ===================================================================================== */
 
 static detnn_result detnni_selftest_failed(detnn_error *err, const char *what, detnn_isa isa)
 {
@@ -7486,6 +9496,8 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef detnni_unlock
 #undef detnni_wait
 #undef detnni_wake
+#undef DETNNI_BOTH
+#undef DETNNI_BOTH_DATA
 #undef DETNNI_COLUMN_LEVELS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
@@ -7501,6 +9513,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_HAS
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
+#undef DETNNI_ISA_CUDA
 #undef DETNNI_ISA_NEON
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
@@ -7508,6 +9521,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_NOINLINE
+#undef DETNNI_ON_GPU
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
 #undef DETNNI_TEXT
@@ -7515,6 +9529,9 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_X86
 #undef DETNNI_X87
 #undef DETNNI_ZERO
+#ifdef __NVCC__
+#pragma nv_diagnostic pop
+#endif
 #if defined(__clang__)
 #pragma float_control(pop)
 #elif defined(__GNUC__)

@@ -1,8 +1,9 @@
 /* The golden trainings: runs every case of tests/cases.txt and prints "name net-digest state-digest loss-bits".
  *
- *     golden [--isa NAME] [--parts] [--workers N] [--check FILE] CASES
+ *     golden [--isa NAME] [--device gpu] [--parts] [--epochs] [--workers N] [--check FILE] CASES
  *
- * --isa forces a set of kernels; --parts computes batches in parts of 64 samples; --workers cuts all work into so
+ * --isa forces a set of kernels; --device gpu computes there; --epochs has no callback between steps (and gets the last
+ * loss from a second run, of the CPU); --parts computes batches in parts of 64 samples; --workers cuts all work into so
  * many tasks, which are run from the last to the first (test_threads has real threads); --check compares with the
  * lines of FILE (tests/golden.txt) and ends with "N passed, N failed". tests/oracle.py prints the same lines. */
 #ifndef TEST_LINKED
@@ -31,7 +32,8 @@ typedef struct {
 } golden_case;
 
 static detnn_isa isa = DETNN_ISA_AUTO;
-static int parts;
+static int parts, epochs;
+static detnn_device device = DETNN_CPU;
 static size_t workers = 1;
 
 static void last_to_first(void *user, detnn_task task, void *arg, size_t count)
@@ -160,6 +162,7 @@ static void run(golden_case *c, char *line, size_t size)
     size_t i, outputs;
     c->desc.layers = c->layers;
     c->desc.isa = isa;
+    c->desc.device = device;
     c->desc.workers = workers;
     c->desc.parallel_for = last_to_first;
     c->desc.task_work = 0;
@@ -194,6 +197,13 @@ static void run(golden_case *c, char *line, size_t size)
     data.weights = weights;
     c->fit.on_step = keep_loss;
     c->fit.user = &loss;
+    if (epochs) {
+        detnn_net *other;
+        c->desc.device = DETNN_CPU;
+        if (detnn_net_create(&other, &c->desc, &err) || detnn_fit(other, &data, &c->fit, &err)) die(c->name, err.text);
+        detnn_net_destroy(other);
+        c->fit.on_step = 0;
+    }
     if (detnn_fit(net, &data, &c->fit, &err)) die(c->name, err.text);
     memcpy(&bits, &loss, 4);
     snprintf(line, size, "%s %s %s %08lx", c->name, detnn_digest(net, digest[0]), detnn_state_digest(net, digest[1]),
@@ -214,6 +224,8 @@ int main(int argc, char **argv)
     int passed = 0, failed = 0, i;
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--parts")) parts = 1;
+        else if (!strcmp(argv[i], "--epochs")) epochs = 1;
+        else if (!strcmp(argv[i], "--device") && i + 1 < argc) device = strcmp(argv[++i], "gpu") ? DETNN_CPU : DETNN_GPU;
         else if (!strcmp(argv[i], "--check") && i + 1 < argc) check = argv[++i];
         else if (!strcmp(argv[i], "--workers") && i + 1 < argc) workers = (size_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc) {
