@@ -8519,9 +8519,9 @@ static void detnni_gpu_product(detnni_gpu *g, int form, detnni_gpu_dense p)
     }
 #define DETNNI_TILES(FORM) \
     do { \
-        if (tile == 128 && (FORM) == DETNNI_WEIGHT_GRADIENT) \
-            detnni_launch(g, detnni_k_dense<FORM, 128, 64, 8, 4, 16, 3>, blocks, groups, 256, p); \
-        else if (tile == 128) detnni_launch(g, detnni_k_dense<FORM, 128, 128, 8, 8, 16, 2>, blocks, groups, 256, p); \
+        enum { W = (FORM) == DETNNI_WEIGHT_GRADIENT }; \
+        if (tile == 128) \
+            detnni_launch(g, detnni_k_dense<FORM, 128, W ? 64 : 128, 8, W ? 4 : 8, 16, W ? 3 : 2>, blocks, groups, 256, p); \
         else if (tile == 64) detnni_launch(g, detnni_k_dense<FORM, 64, 64, 4, 4, 16, 4>, blocks, groups, 256, p); \
         else if (tile == 32) detnni_launch(g, detnni_k_dense<FORM, 32, 32, 2, 2, 32, 4>, blocks, groups, 256, p); \
         else detnni_launch(g, detnni_k_dense<FORM, 16, 16, 1, 1, 64, 4>, blocks, groups, 256, p); \
