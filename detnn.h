@@ -1295,6 +1295,70 @@ static inline DETNNI_UNUSED float detnni_sqrt(float x)
 #endif
 }
 
+#if DETNN_CUDA
+/* Arithmetic of the GPU's kernels: rounded once each and subnormals kept, under nvcc's -use_fast_math and -ftz=true too,
+ * which change the operators and even __fmaf_rn; and never contracted. Kernels use nothing else on floats. */
+#ifdef __CUDA_ARCH__
+#define DETNNI_PTX(name, operation) \
+static __device__ inline float name(float a, float b) \
+{ \
+    float c; \
+    asm(operation " %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b)); \
+    return c; \
+}
+DETNNI_PTX(detnni_g_add, "add.rn.f32")
+DETNNI_PTX(detnni_g_sub, "sub.rn.f32")
+DETNNI_PTX(detnni_g_mul, "mul.rn.f32")
+DETNNI_PTX(detnni_g_div, "div.rn.f32")
+#undef DETNNI_PTX
+static __device__ inline float detnni_g_fma(float a, float b, float c)
+{
+    float d;
+    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(d) : "f"(a), "f"(b), "f"(c));
+    return d;
+}
+static __device__ inline float detnni_g_sqrt(float a)
+{
+    float b;
+    asm("sqrt.rn.f32 %0, %1;" : "=f"(b) : "f"(a));
+    return b;
+}
+static DETNNI_BOTH inline float detnni_g_narrow(double a)
+{
+    float b;
+    asm("cvt.rn.f32.f64 %0, %1;" : "=f"(b) : "d"(a));
+    return b;
+}
+static DETNNI_BOTH inline double detnni_g_wide(float a)
+{
+    double b;
+    asm("cvt.f64.f32 %0, %1;" : "=d"(b) : "f"(a));
+    return b;
+}
+static __device__ inline int detnni_g_greater(float a, float b)
+{
+    int c;
+    asm("{ .reg .pred p; setp.gt.f32 p, %1, %2; selp.s32 %0, 1, 0, p; }" : "=r"(c) : "f"(a), "f"(b));
+    return c;
+}
+#else /* what the host's compiler sees of them */
+static __device__ inline float detnni_g_add(float a, float b) { return a + b; }
+static __device__ inline float detnni_g_sub(float a, float b) { return a - b; }
+static __device__ inline float detnni_g_mul(float a, float b) { return a * b; }
+static __device__ inline float detnni_g_div(float a, float b) { return a / b; }
+static __device__ inline float detnni_g_fma(float a, float b, float c) { return DETNNI_FMA_PLAIN(a, b, c); }
+static __device__ inline float detnni_g_sqrt(float a) { return detnni_sqrt(a); }
+static DETNNI_BOTH inline float detnni_g_narrow(double a) { return (float)a; }
+static DETNNI_BOTH inline double detnni_g_wide(float a) { return (double)a; }
+static __device__ inline int detnni_g_greater(float a, float b) { return a > b; }
+#endif
+#define DETNNI_WIDE(x)   detnni_g_wide(x)
+#define DETNNI_NARROW(x) detnni_g_narrow(x)
+#else
+#define DETNNI_WIDE(x)   ((double)(x))
+#define DETNNI_NARROW(x) ((float)(x))
+#endif
+
 /* ==== 7. Floating-point guard =========================================================================== */
 
 /* Entry points run in round to nearest, subnormals kept, exceptions masked, and give the caller's mode
@@ -1718,15 +1782,15 @@ static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_tanh(float x, float y) { (void
 
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log(float x, float y)
 {
-    if (x != x || detnni_float_bits(x) == 0x7f800000) return x;
+    if (detnni_nan(x) || detnni_float_bits(x) == 0x7f800000) return x;
     if (detnni_negative(x)) return detnni_float(0x7fc00000);
     return detnni_positive(x) ? DETNNI_LOOK_UP(detnni_odd_log, x, y) : detnni_float(0xff800000);
 }
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
 {
-    if (x != x || detnni_float_bits(x) == 0x7f800000) return x;
-    if (x < -1.0f) return detnni_float(0x7fc00000);
-    return x > -1.0f ? DETNNI_LOOK_UP(detnni_odd_log1p, x, y) : detnni_float(0xff800000);
+    if (detnni_nan(x) || detnni_float_bits(x) == 0x7f800000) return x;
+    if (DETNNI_WIDE(x) < -1.0) return detnni_float(0x7fc00000);
+    return DETNNI_WIDE(x) > -1.0 ? DETNNI_LOOK_UP(detnni_odd_log1p, x, y) : detnni_float(0xff800000);
 }
 
 /* sigmoid(x) = 1/2 + x/4 - x^3/48 + ..., SiLU'(x) = 1/2 + x/2 - x^3/24 + ...: for |x| < 2^-12 the cubic is smaller
@@ -1734,10 +1798,10 @@ static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
    go. */
 static DETNNI_BOTH DETNNI_UNUSED float detnni_near_half(float x, double slope)
 {
-    double tie = 1.0 / 4503599627370496.0, y = (double)x * slope + 0.5;
-    return (float)(x > 0.0f ? y - tie : y + tie);
+    double tie = 1.0 / 4503599627370496.0, y = DETNNI_WIDE(x) * slope + 0.5;
+    return DETNNI_NARROW(detnni_positive(x) ? y - tie : y + tie);
 }
-static DETNNI_BOTH DETNNI_UNUSED int detnni_is_small(float x) { return x > -1.0f / 4096.0f && x < 1.0f / 4096.0f; }
+static DETNNI_BOTH DETNNI_UNUSED int detnni_is_small(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x39800000; }
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
 { return detnni_is_small(x) ? detnni_near_half(x, 0.25) : DETNNI_LOOK_UP(detnni_odd_sigmoid, x, y); }
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
@@ -4506,62 +4570,6 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #endif
 
 #if DETNN_CUDA
-/* Arithmetic of the GPU's kernels: rounded once each and subnormals kept, under nvcc's -use_fast_math and -ftz=true too,
- * which change the operators and even __fmaf_rn; and never contracted. Kernels use nothing else on floats. */
-#ifdef __CUDA_ARCH__
-#define DETNNI_PTX(name, operation) \
-static __device__ inline float name(float a, float b) \
-{ \
-    float c; \
-    asm(operation " %0, %1, %2;" : "=f"(c) : "f"(a), "f"(b)); \
-    return c; \
-}
-DETNNI_PTX(detnni_g_add, "add.rn.f32")
-DETNNI_PTX(detnni_g_sub, "sub.rn.f32")
-DETNNI_PTX(detnni_g_mul, "mul.rn.f32")
-DETNNI_PTX(detnni_g_div, "div.rn.f32")
-#undef DETNNI_PTX
-static __device__ inline float detnni_g_fma(float a, float b, float c)
-{
-    float d;
-    asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(d) : "f"(a), "f"(b), "f"(c));
-    return d;
-}
-static __device__ inline float detnni_g_sqrt(float a)
-{
-    float b;
-    asm("sqrt.rn.f32 %0, %1;" : "=f"(b) : "f"(a));
-    return b;
-}
-static __device__ inline float detnni_g_narrow(double a)
-{
-    float b;
-    asm("cvt.rn.f32.f64 %0, %1;" : "=f"(b) : "d"(a));
-    return b;
-}
-static __device__ inline double detnni_g_wide(float a)
-{
-    double b;
-    asm("cvt.f64.f32 %0, %1;" : "=d"(b) : "f"(a));
-    return b;
-}
-static __device__ inline int detnni_g_greater(float a, float b)
-{
-    int c;
-    asm("{ .reg .pred p; setp.gt.f32 p, %1, %2; selp.s32 %0, 1, 0, p; }" : "=r"(c) : "f"(a), "f"(b));
-    return c;
-}
-#else /* what the host's compiler sees of them */
-static __device__ inline float detnni_g_add(float a, float b) { return a + b; }
-static __device__ inline float detnni_g_sub(float a, float b) { return a - b; }
-static __device__ inline float detnni_g_mul(float a, float b) { return a * b; }
-static __device__ inline float detnni_g_div(float a, float b) { return a / b; }
-static __device__ inline float detnni_g_fma(float a, float b, float c) { return DETNNI_FMA_PLAIN(a, b, c); }
-static __device__ inline float detnni_g_sqrt(float a) { return detnni_sqrt(a); }
-static __device__ inline float detnni_g_narrow(double a) { return (float)a; }
-static __device__ inline double detnni_g_wide(float a) { return (double)a; }
-static __device__ inline int detnni_g_greater(float a, float b) { return a > b; }
-#endif
 #define DETNNI_ISA DETNNI_ISA_CUDA
 #define DETNNI_FN static __device__ inline
 #define DETNNI_N(name) detnni_##name##_cuda
@@ -9528,6 +9536,8 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_UNUSED
 #undef DETNNI_X86
 #undef DETNNI_X87
+#undef DETNNI_NARROW
+#undef DETNNI_WIDE
 #undef DETNNI_ZERO
 #ifdef __NVCC__
 #pragma nv_diagnostic pop

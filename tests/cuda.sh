@@ -1,0 +1,84 @@
+#!/bin/bash
+# The CUDA part on a machine without a GPU: nvcc compiles it, its PTX has only the operations that it may have, and
+# its kernels run on the CPU (tests/cuda_shim.h) to the golden digests; deleted barriers are noticed. From the
+# repository's root; without nvcc (NVCC, or in PATH or /usr/local/cuda/bin) that leg is skipped and said so.
+set -u
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+NVCC=${NVCC:-$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)}
+fma=; g++ -mfma -E -x c /dev/null >/dev/null 2>&1 && fma=-mfma
+shim="-x c++ -std=c++11 -include tests/cuda_shim.h -DDETNN_CUDA=1 -DDETNN_PORTABLE=1 -ffp-contract=off $fma -Itests"
+warn="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion -Wno-unknown-pragmas"
+
+ok() { # NAME COMMAND...
+    local name=$1
+    shift
+    if "$@" >$work/log 2>&1; then passed=$((passed + 1)); echo "ok: $name"
+    else failed=$((failed + 1)); echo "FAILED $name"; tail -n 15 $work/log; fi
+}
+program() { # OUT FLAGS SOURCE [HEADER-FOLDER]
+    g++ $2 -I${4:-.} $shim "$3" -o "$1" -lm
+}
+notices() { # PROGRAM: it fails, one way or the other, within a minute
+    ! { timeout 60 "$1" && SHIM_REVERSE=1 timeout 60 "$1"; }
+}
+
+# ---- nvcc ----
+# Each operation on floats must be rounded once, keep subnormals and be of a kind that ptxas does not contract. (add.f64
+# is in detnni_near_half alone, after a product that is exact.)
+ptx() { # FLAGS
+    $NVCC -x cu -I. -DDETNN_PORTABLE=1 $1 -ptx $work/cuda.cu -o $work/cuda.ptx || return 1
+    sed -E 's/^\s*(@\S+\s+)?//; s/[ \t].*//' $work/cuda.ptx | grep -E '\.f(16|32|64|tz)' | sort -u |
+        grep -vxE '(mov|selp|neg)\.f(32|64)|(ld|st)\.(global|shared|param|local|const|volatile\.global)(\.v[24])?\.f(32|64)' |
+        grep -vxE '(add|sub|mul|div)\.rn\.f(32|64)|fma\.rn\.f(32|64)|sqrt\.rn\.f32|add\.f64|setp\.[a-z]+\.f64|setp\.gt\.f32' |
+        grep -vxE 'cvt\.rn\.f32\.(f64|u32)|cvt\.f64\.f32' | grep . && return 1
+    [ "$(grep -c 'fma\.rn\.f32' $work/cuda.ptx)" -gt 1000 ] # it was this file
+}
+printf '#define DETNN_CUDA 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >$work/cuda.cu
+if [ -n "$NVCC" ]; then
+    ok "nvcc: sm_75, sm_80, sm_90, no warning" $NVCC -x cu -Werror all-warnings -Xcompiler -Wall -I. -DDETNN_PORTABLE=1 \
+        -gencode arch=compute_75,code=sm_75 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
+        -c $work/cuda.cu -o $work/cuda.o
+    for arch in 75 80 90; do ok "PTX of sm_$arch under -use_fast_math" ptx "-arch=compute_$arch -use_fast_math"; done
+    ok "PTX of sm_80" ptx "-arch=compute_80"
+    sed -E 's/^DETNNI_PTX\(detnni_g_mul.*/static __device__ inline float detnni_g_mul(float a, float b) { return a * b; }/' detnn.h >$work/detnn.h
+    (cd $work && ! NVCC=$NVCC work=$work ptx "-I$work -arch=compute_80 -use_fast_math") >$work/log 2>&1 &&
+        { passed=$((passed + 1)); echo "ok: a product that is flushed is noticed"; } ||
+        { failed=$((failed + 1)); echo "FAILED a product that is flushed is noticed"; }
+    rm $work/detnn.h
+else
+    echo "skipped: nvcc is not here"
+fi
+
+# ---- The kernels on the CPU ----
+ok "the shim compiles without a warning" program $work/golden "-O1 $warn -Werror" tests/golden.c
+ok "golden digests" $work/golden --device gpu --check tests/golden.txt
+ok "golden digests, threads in reverse, whole epochs" env SHIM_REVERSE=1 $work/golden --device gpu --epochs --check tests/golden.txt
+ok "golden digests, in parts" $work/golden --device gpu --parts --check tests/golden.txt
+ok "the tests compile" program $work/net "-O2" tests/cuda_net.c
+ok "products, nets, moves, traces, failures" $work/net
+ok "the same, threads in reverse" env SHIM_REVERSE=1 $work/net
+ok "address and undefined behaviour" program $work/golden-asan "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" tests/golden.c
+ok "golden digests under both" env ASAN_OPTIONS=detect_stack_use_after_return=0 $work/golden-asan --device gpu --check tests/golden.txt
+ok "the tests compile under both" program $work/net-asan "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" tests/cuda_net.c
+ok "the tests under both" env ASAN_OPTIONS=detect_stack_use_after_return=0 $work/net-asan
+
+# ---- Breaks that must be noticed: what, and how ----
+broken() {
+    local name=$1
+    mkdir -p $work/broken
+    sed -E "$2" detnn.h >$work/broken/detnn.h
+    cmp -s detnn.h $work/broken/detnn.h && { failed=$((failed + 1)); echo "FAILED $name: the header has changed"; return; }
+    program $work/broken/golden "-O1 -w" tests/golden.c $work/broken || { failed=$((failed + 1)); echo "FAILED $name: does not compile"; return; }
+    printf '#!/bin/sh\nexec %s --device gpu --check tests/golden.txt\n' $work/broken/golden >$work/broken/run
+    chmod +x $work/broken/run
+    ok "noticed: $name" notices $work/broken/run
+}
+broken "a barrier deleted from the products" 's|^( *)__syncthreads\(\); /\* the panel is there.*$||'
+broken "a wait for copies deleted" 's|^( *)__pipeline_wait_prior\(STAGES - 2\);$||'
+broken "a barrier deleted from gather" '/^static __global__ void detnni_k_gather/,/^}/ s|^( *)__syncthreads\(\);$||'
+broken "a barrier that only some threads reach" '/^static __global__ void detnni_k_gather/,/^}/ s|^( *)__syncthreads\(\);$|if (threadIdx.x) __syncthreads();|'
+broken "a chain padded with zeros" 's|for \(k = 0; k < left; k\+\+\) DETNNI_TERM\(k\);|for (k = 0; k < BK; k++) DETNNI_TERM(k);|; s|else to\[term\]\[r\] = 0\.0f;|else to[term][r] = 0.0f * (k > 0);|; s|p\.start\[DETNNI_COL\(j\)\] : 0\.0f|p.start[DETNNI_COL(j)] : -0.0f|'
+broken "leaves joined in one chain" 's|level < NODES \&\& up \& 1; level\+\+, up >>= 1|level < 1 \&\& up; level++, up = 0|'
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
