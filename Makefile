@@ -8,6 +8,8 @@
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
 #   make bench      times against other libraries, as far as they are installed (GROUP=functions)
+#   make gpu-check  what only a GPU can show, with nvcc and a GPU (8 minutes)
+#   make gpu-bench  times on a GPU beside cuBLAS and PyTorch (8 minutes)
 #   make clean
 #
 # CC, CFLAGS and DETNN_DATA (a folder with optdigits or MNIST for the demo) may be given.
@@ -22,7 +24,7 @@ EXAMPLES = $(filter-out digits,$(patsubst examples/%.c,%,$(wildcard examples/*.c
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions clean
+.PHONY: help demo check examples deps check-all oracle prove bench bench-functions gpu-check gpu-bench clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -101,6 +103,12 @@ bench-functions: | build
 	@build/bench_functions | tee build/bench_functions.log | grep -v '^functions,'
 	@{ echo group,case,implementation,median,unit; grep '^functions,' build/bench_functions.log; } >build/bench.csv
 	@echo "build/bench.csv written"
+
+gpu-check: | build
+	@bash tests/gpu_check.sh
+
+gpu-bench: | build
+	@bash bench/gpu.sh
 
 clean:
 	rm -rf build

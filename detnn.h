@@ -7884,14 +7884,14 @@ static __global__ void detnni_k_elements(detnni_gpu_elements p)
 #define DETNNI_ROW_SUM(sum, n, TERM) \
     do { \
         detnni_g_tree tree; \
-        size_t start, h; \
+        size_t start, half; \
         tree.count = 0; \
         tree.depth = 0; \
         for (start = 0; start < (n); start += 4096) { \
             const size_t stop = (n) - start < 4096 ? (n) : start + 4096; \
             float lane[2] = { 0.0f, 0.0f }; \
-            for (h = 0; h < 2; h++) \
-                for (j = start + threadIdx.x % 32 + h * 32; j < stop; j += 64) lane[h] = TERM(lane[h], j); \
+            for (half = 0; half < 2; half++) \
+                for (j = start + threadIdx.x % 32 + half * 32; j < stop; j += 64) lane[half] = TERM(lane[half], j); \
             detnni_g_tree_add(&tree, detnni_g_fold(lane[0], lane[1])); \
         } \
         (sum) = detnni_g_tree_sum(&tree); \

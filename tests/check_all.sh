@@ -128,6 +128,7 @@ row "elementary functions: a sample, every set of kernels" gcc prove "" ""
 row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
+row "CUDA: nvcc where it is, kernels on the CPU" g++ script tests/cuda.sh
 row "the oracle, in exact arithmetic" python3 oracle
 for s in tests/break.sh tests/freestanding.sh; do [ -f $s ] && row "$s" bash script $s; done
 wait

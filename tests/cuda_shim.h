@@ -117,21 +117,23 @@ static void shim_resume(size_t i)
 #endif
 }
 
+static void shim_start(shim_fiber *f)
+{
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->stack;
+    f->context.uc_stack.ss_size = shim_stack;
+    f->context.uc_link = 0;
+    f->state = SHIM_READY;
+    f->shuffles = 0;
+    f->copies.clear();
+    f->groups.clear();
+    makecontext(&f->context, shim_entry, 0);
+}
+
 static void shim_block(size_t threads, int reverse)
 {
     size_t i, done = 0;
-    for (i = 0; i < threads; i++) {
-        shim_fiber *f = &shim_fibers[i];
-        getcontext(&f->context);
-        f->context.uc_stack.ss_sp = f->stack;
-        f->context.uc_stack.ss_size = shim_stack;
-        f->context.uc_link = 0;
-        f->state = SHIM_READY;
-        f->shuffles = 0;
-        f->copies.clear();
-        f->groups.clear();
-        makecontext(&f->context, shim_entry, 0);
-    }
+    for (i = 0; i < threads; i++) shim_start(&shim_fibers[i]);
     while (done < threads) {
         size_t ran = 0, at_barrier = 0, warp;
         for (i = 0; i < threads; i++) {
