@@ -113,15 +113,15 @@
  * it).
  *
  * M7. GPU. With desc.device = DETNN_GPU (or detnn_set_device) fit, train_batch, evaluate and predict compute on the
- * current CUDA device. Weights, moments and, where they fit, the data and their shuffling stay there for the length of a
- * fit; callbacks cost their reading alone: in them detnn_weights, detnn_gradient, digests and snapshots first bring
- * over what has changed (a pointer taken before has old values until then), and after fit or train_batch all is with
- * the host. forward, backward, adapt and predict_const, and data.get itself, run on the CPU. A step whose numbers are so
- * large that they might overflow is left to the CPU, which makes it or says what is wrong. When the GPU fails, the call
- * returns DEVICE, the net is as it was when the host last had all of it (at the latest when the call began), and
- * it goes on on the CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every
- * architecture to be served (-arch=all-major), and link with -lcudart. Device memory: what detnn_net_size says, and
- * 1 GB at most for partial sums; for a fit also the data. A net made by detnn_net_init frees it in detnn_net_destroy.
+ * CUDA device that is current, which must stay so. Weights, moments and, where they fit, the data and their shuffling
+ * stay there for the length of a fit. In callbacks detnn_weights, detnn_gradient, digests and snapshots first bring
+ * over what has changed (a pointer taken before has old values until then); after fit or train_batch all is with the
+ * host. forward, backward, adapt, predict_const and data.get run on the CPU, and so does a step whose numbers are so
+ * large that they might overflow: the CPU makes it, or says what is wrong. When the GPU fails, the call returns
+ * DEVICE, the net is as it was when the host last had all of it (at the latest when the call began) and stays on the
+ * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every architecture to be
+ * served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and at most 1 GB for
+ * partial sums; for a fit also the data. A net made by detnn_net_init gives it back in detnn_net_destroy.
  *
  * CONTRACT, version 1
  *
@@ -1160,6 +1160,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #else
 #define DETNNI_BOTH
 #endif
+#define DETNNI_INLINE static inline DETNNI_BOTH DETNNI_UNUSED
 #ifdef __CUDA_ARCH__
 #define DETNNI_BOTH_DATA static __device__ const
 #else
@@ -1207,16 +1208,16 @@ static void detnni_zero(void *to, size_t size)
 #define DETNNI_ZERO(to, size)       memset(to, 0, size)
 #endif
 
-static inline DETNNI_BOTH DETNNI_UNUSED uint32_t detnni_float_bits(float x) { uint32_t b; DETNNI_COPY(&b, &x, 4); return b; }
-static inline DETNNI_BOTH DETNNI_UNUSED float detnni_float(uint32_t b) { float x; DETNNI_COPY(&x, &b, 4); return x; }
-static inline DETNNI_BOTH DETNNI_UNUSED uint64_t detnni_double_bits(double x) { uint64_t b; DETNNI_COPY(&b, &x, 8); return b; }
-static inline DETNNI_BOTH DETNNI_UNUSED double detnni_double(uint64_t b) { double x; DETNNI_COPY(&x, &b, 8); return x; }
-static inline DETNNI_BOTH DETNNI_UNUSED int detnni_finite(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x7f800000; }
+DETNNI_INLINE uint32_t detnni_float_bits(float x) { uint32_t b; DETNNI_COPY(&b, &x, 4); return b; }
+DETNNI_INLINE float detnni_float(uint32_t b) { float x; DETNNI_COPY(&x, &b, 4); return x; }
+DETNNI_INLINE uint64_t detnni_double_bits(double x) { uint64_t b; DETNNI_COPY(&b, &x, 8); return b; }
+DETNNI_INLINE double detnni_double(uint64_t b) { double x; DETNNI_COPY(&x, &b, 8); return x; }
+DETNNI_INLINE int detnni_finite(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x7f800000; }
 /* Comparisons that may meet a NaN look at the bits: under -ffinite-math-only compilers get them wrong. */
-static inline DETNNI_BOTH DETNNI_UNUSED int detnni_nan(float x) { return (detnni_float_bits(x) & 0x7fffffff) > 0x7f800000; }
-static inline DETNNI_BOTH DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
-static inline DETNNI_BOTH DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
-static inline DETNNI_BOTH DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
+DETNNI_INLINE int detnni_nan(float x) { return (detnni_float_bits(x) & 0x7fffffff) > 0x7f800000; }
+DETNNI_INLINE int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
+DETNNI_INLINE int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
+DETNNI_INLINE size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
 
 /* floor(log2(n)), 0 for 0 */
 static inline DETNNI_UNUSED size_t detnni_log2(size_t n)
@@ -1296,8 +1297,8 @@ static inline DETNNI_UNUSED float detnni_sqrt(float x)
 }
 
 #if DETNN_CUDA
-/* Arithmetic of the GPU's kernels: rounded once each and subnormals kept, under nvcc's -use_fast_math and -ftz=true too,
- * which change the operators and even __fmaf_rn; and never contracted. Kernels use nothing else on floats. */
+/* Arithmetic of the GPU's kernels: rounded once each, never contracted, and subnormals kept, under nvcc's
+ * -use_fast_math and -ftz=true too, which change the operators and even __fmaf_rn. Kernels use nothing else on floats. */
 #ifdef __CUDA_ARCH__
 #define DETNNI_PTX(name, operation) \
 static __device__ inline float name(float a, float b) \
@@ -1801,7 +1802,7 @@ static DETNNI_BOTH DETNNI_UNUSED float detnni_near_half(float x, double slope)
     double tie = 1.0 / 4503599627370496.0, y = DETNNI_WIDE(x) * slope + 0.5;
     return DETNNI_NARROW(detnni_positive(x) ? y - tie : y + tie);
 }
-static DETNNI_BOTH DETNNI_UNUSED int detnni_is_small(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x39800000; }
+DETNNI_INLINE int detnni_is_small(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x39800000; }
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
 { return detnni_is_small(x) ? detnni_near_half(x, 0.25) : DETNNI_LOOK_UP(detnni_odd_sigmoid, x, y); }
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
@@ -7468,7 +7469,7 @@ DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const d
 
 typedef struct detnni_gpu_run {
     uint64_t step, first, slot; /* steps done; the place in the epoch of the step's first row; steps of this launch */
-    uint32_t stop;
+    uint32_t stop;                        /* set by detnni_k_next alone */
     uint32_t largest, magnitude, written; /* bits: of gradients; of what the last update wrote, and this one */
     uint32_t scaled;                      /* by clip_norm, with this factor */
     float scale;
@@ -8037,7 +8038,8 @@ static __global__ void detnni_k_losses(detnni_gpu_losses p) /* a warp for a row 
     to = (p.run ? (size_t)p.run->slot * p.batch : 0) + p.done + m;
     p.losses[to] = loss;
     p.correct[to] = correct;
-    if (p.run && detnni_g_size(loss) >= 0x6c800000u) p.run->stop = 1; /* 2^90: below, no sum of losses overflows */
+    if (p.run && detnni_g_size(loss) >= 0x6c800000u) atomicMax(&p.run->largest, 0xffffffffu); /* 2^90: no sum of
+                                                                                               losses below overflows */
 }
 
 /* Gradients of parts: g = g + parts, or the tree over groups of leaves. */
@@ -8134,7 +8136,7 @@ static __global__ void detnni_k_norm(detnni_gpu_step p)
         tree.depth = 0;
         for (i = 0; i < p.count; i++) detnni_g_tree_add(&tree, p.sums[p.tensors[i].chunk]);
         norm = detnni_g_sqrt(detnni_g_tree_sum(&tree));
-        if (!detnni_finite(norm)) p.run->stop = 1;
+        if (!detnni_finite(norm)) p.run->largest = 0xffffffffu;
         p.run->scaled = (uint32_t)detnni_g_greater(norm, p.o.clip_norm);
         p.run->scale = detnni_g_div(p.o.clip_norm, norm);
     }
@@ -9519,6 +9521,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_GUARDED
 #undef DETNNI_HARDWARE_FMA
 #undef DETNNI_HAS
+#undef DETNNI_INLINE
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_CUDA
