@@ -38,7 +38,7 @@ build/detnn.o: detnn.h | build
 
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@if ! grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; \
+	@if ! grep -q detnni_ $<; then $(CC) -std=c99 -O0 $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; \
 	else case $* in kernels|hard) sets= ;; *) sets=-DDETNN_PORTABLE=1 ;; esac; \
 	    $(CC) $(TEST) $(WARN) $$sets -I. -Itests $< -o $@ -lpthread -lm; fi
 
