@@ -5770,7 +5770,7 @@ struct detnn_pool {
     void *arg;
     long count, next;
     long job, open, active, busy, stop; /* open: the number of the job that takes workers, or 0 */
-    long sleepers, waiting;             /* of the two conditions, under the mutex */
+    long sleepers, waiting;             /* on the two conditions */
     long spins;                         /* 0 where there are more threads than processors */
     size_t threads, started;
     detnni_thread thread[DETNN_WORKERS_MAX];
@@ -5791,9 +5791,9 @@ static DETNNI_THREAD detnni_pool_thread(void *arg)
         for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->job) == seen; spin++) detnni_pause();
         if (DETNNI_ATOMIC_GET(&pool->job) == seen) {
             detnni_lock(&pool->mutex);
-            pool->sleepers++;
+            (void)DETNNI_ATOMIC_ADD(&pool->sleepers, 1);
             while (DETNNI_ATOMIC_GET(&pool->job) == seen) detnni_wait(&pool->work, &pool->mutex);
-            pool->sleepers--;
+            (void)DETNNI_ATOMIC_ADD(&pool->sleepers, -1);
             detnni_unlock(&pool->mutex);
         }
         seen = DETNNI_ATOMIC_GET(&pool->job);
@@ -5808,16 +5808,17 @@ static DETNNI_THREAD detnni_pool_thread(void *arg)
     }
 }
 
-/* A new number for the job, never 0, and everybody up. */
-static long detnni_pool_call(detnn_pool *pool)
+/* A new number for the job, never 0. The mutex is taken only where somebody sleeps: who goes to sleep counts himself
+ * before he looks for a job once more. */
+static void detnni_pool_call(detnn_pool *pool)
 {
     const long job = pool->job < 0x7fffffff ? pool->job + 1 : 1;
     DETNNI_ATOMIC_SET(&pool->open, job);
-    detnni_lock(&pool->mutex);
     DETNNI_ATOMIC_SET(&pool->job, job);
-    if (pool->sleepers) detnni_wake(&pool->work);
+    if (!DETNNI_ATOMIC_GET(&pool->sleepers)) return;
+    detnni_lock(&pool->mutex);
+    detnni_wake(&pool->work);
     detnni_unlock(&pool->mutex);
-    return job;
 }
 
 DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t count)
@@ -5833,7 +5834,7 @@ DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t cou
     pool->arg = arg;
     pool->count = (long)count;
     DETNNI_ATOMIC_SET(&pool->next, 0);
-    (void)detnni_pool_call(pool);
+    detnni_pool_call(pool);
     detnni_pool_work(pool);
     DETNNI_ATOMIC_SET(&pool->open, 0);
     for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->active); spin++) detnni_pause();
@@ -5854,7 +5855,7 @@ DETNN_API void detnn_pool_destroy(detnn_pool *pool)
     size_t i;
     if (!pool) return;
     DETNNI_ATOMIC_SET(&pool->stop, 1);
-    (void)detnni_pool_call(pool);
+    detnni_pool_call(pool);
     for (i = 0; i < pool->started; i++) detnni_join(pool->thread[i]);
 #if !defined(_WIN32)
     (void)pthread_cond_destroy(&pool->work);
