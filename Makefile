@@ -40,7 +40,7 @@ build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	@if grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread -lm; \
 	else $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; fi
 
-build/golden: tests/golden.c build/detnn.o
+build/golden: tests/golden.c tests/cases.h build/detnn.o
 	@echo "  CC   $<"
 	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@
 
