@@ -1023,6 +1023,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 
 /* No contraction, no re-association, whatever the flags of the program. Closed at the end of the header. */
 #if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wignored-pragmas" /* float_control: not on every target */
 #pragma float_control(push)
 #pragma float_control(precise, on)
 #pragma clang fp contract(off) reassociate(off)
@@ -5797,6 +5799,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ZERO
 #if defined(__clang__)
 #pragma float_control(pop)
+#pragma clang diagnostic pop
 #elif defined(__GNUC__)
 #pragma GCC pop_options
 #pragma GCC diagnostic pop
