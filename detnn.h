@@ -1035,7 +1035,9 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
 #pragma GCC push_options
-#ifdef __OPTIMIZE__
+#if defined(__ARM_FEATURE_MVE)
+#pragma GCC optimize("no-tree-vectorize") /* Cortex-M's vectors flush subnormals */
+#elif defined(__OPTIMIZE__)
 #pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic") /* -O2 alone leaves the kernels' loops as they are */
 #endif
 #pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", "no-associative-math", \
@@ -1219,7 +1221,11 @@ static void detnni_fp_leave(uint64_t fpcr)
     if (fpcr) __asm__ volatile("msr fpcr, %0" : : "r"(fpcr) : "memory");
 }
 #elif defined(__arm__) && defined(__ARM_FP) && DETNNI_GNU && !defined(__SOFTFP__)
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define DETNNI_FPSCR_MODE 0x07c00000u /* bits 16 to 18 are LTPSIZE here: loops fault where they change */
+#else
 #define DETNNI_FPSCR_MODE 0x07f79f00u
+#endif
 static uint64_t detnni_fp_enter(void)
 {
     uint32_t fpscr;

@@ -73,7 +73,7 @@ static uint32_t case_bits(float x)
 /* Takes in one line. Gives 1 at the end of a case, else 0, or -1 for a line that it cannot read. */
 static int case_read(golden_case *c, const char *line)
 {
-    char word[12][CASE_WORD];
+    static char word[12][CASE_WORD];
     const char *key = word[0];
     int words = 0, length, bad = 0;
     detnn_layer *l = &c->layers[c->desc.layer_count < CASE_LAYERS ? c->desc.layer_count : 0];

@@ -33,13 +33,23 @@ static inline void mode_set(unsigned mode) { __asm__ volatile("msr fpcr, %0" : :
 #elif defined(__arm__) && defined(__ARM_FP) && !defined(__SOFTFP__)
 #define MODE_DEFAULT 0u
 static const unsigned mode_list[] = { 1u << 22, 2u << 22, 3u << 22, 1u << 24, 3u << 24, 0x9f00, 0x03c09f00 };
-static inline unsigned mode_now(void)
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define MODE_MASK 0x07c00000u /* no traps; LTPSIZE stays */
+#else
+#define MODE_MASK 0x07f79f00u
+#endif
+static inline unsigned mode_all(void)
 {
     unsigned mode;
     __asm__ volatile("vmrs %0, fpscr" : "=r"(mode));
-    return mode & 0x07f79f00;
+    return mode;
 }
-static inline void mode_set(unsigned mode) { __asm__ volatile("vmsr fpscr, %0" : : "r"(mode) : "memory"); }
+static inline unsigned mode_now(void) { return mode_all() & MODE_MASK; }
+static inline void mode_set(unsigned mode)
+{
+    mode = (mode_all() & ~MODE_MASK) | (mode & MODE_MASK);
+    __asm__ volatile("vmsr fpscr, %0" : : "r"(mode) : "memory");
+}
 
 #elif defined(__riscv_flen)
 #define MODE_DEFAULT 0u

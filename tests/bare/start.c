@@ -55,7 +55,7 @@ static void start(void)
 
 __attribute__((naked, used, section(".vectors"))) void reset(void)
 {
-    __asm__ volatile("la sp, stack_top\n"
+    __asm__ volatile(".option arch, +zicsr\nla sp, stack_top\n"
                      "la t0, trapped\ncsrw mtvec, t0\n"
                      "li t0, 0x6000\ncsrs mstatus, t0\n" /* the floating-point unit is on (nothing where there is none) */
                      "tail begin");
