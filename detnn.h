@@ -1009,6 +1009,9 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #if defined(__clang__) && defined(__FAST_MATH__) && !defined(__x86_64__) && !defined(__i386__)
 #error "detnn.h: this compiler's -ffast-math cannot be undone from within: compile the implementation without it"
 #endif
+#if defined(__clang__) && defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE >= 2
+#error "detnn.h: Cortex-M's float vectors flush subnormals, and clang would use them: compile with +nomve.fp (-mcpu=cortex-m55+nomve.fp)"
+#endif
 #if defined(_MSC_VER)
 #pragma fp_contract(off)
 #endif
@@ -1145,13 +1148,34 @@ static DETNNI_UNUSED float detnni_fma_emulated(float a, float b, float c)
     return (float)s;
 }
 
-#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)
+/* Without an operating system clang takes its builtin for the C library's function, which may be wrong or missing. */
+#if defined(__clang__) && !defined(__linux__) && !defined(__APPLE__) && !defined(_WIN32) \
+    && (defined(__arm__) || defined(__aarch64__) || defined(__riscv))
+#define DETNNI_FMA_ASM 1
+#else
+#define DETNNI_FMA_ASM 0
+#endif
+
+#if (defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)) && !DETNNI_FMA_ASM
 #define DETNNI_FMA64 (!DETNN_PORTABLE) /* binary64, where results do not depend on it */
 #else
 #define DETNNI_FMA64 0
 #endif
 
-#if DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
+#if DETNNI_HARDWARE_FMA && DETNNI_FMA_ASM && !DETNN_PORTABLE
+static inline DETNNI_UNUSED float detnni_fma_asm(float a, float b, float c)
+{
+#if defined(__arm__)
+    __asm__("vfma.f32 %0, %1, %2" : "+t"(c) : "t"(a), "t"(b));
+#elif defined(__aarch64__)
+    __asm__("fmadd %s0, %s1, %s2, %s0" : "+w"(c) : "w"(a), "w"(b));
+#else
+    __asm__("fmadd.s %0, %1, %2, %0" : "+f"(c) : "f"(a), "f"(b));
+#endif
+    return c;
+}
+#define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_asm(a, b, c)
+#elif DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
 #define DETNNI_FMA_PLAIN(a, b, c) __builtin_fmaf(a, b, c)
 #else
 #define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_emulated(a, b, c)
@@ -3171,7 +3195,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #define DETNNI_FN static inline __attribute__((unused, always_inline))
 #define DETNNI_FN0 static __attribute__((noinline, unused))
 #define DETNNI_N(name) detnni_##name##_neon
-#define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
 #include DETNN_SELF
 #endif
 
@@ -5655,6 +5679,19 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     detnn_schedule constant = detnn_schedule_default();
     size_t i, f;
     int round;
+    for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* known by hand: compilers' vectors may flush */
+    k->forward(x, w, 0, ROWS, IN, OUT, a);
+    k->weight_gradient(x, w, ROWS, IN, OUT, b, b + IN * OUT, tb);
+    for (i = 0; i < OUT; i++)
+        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * IN || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
+            return "subnormal products";
+    if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
+        return "subnormal sums";
+    k->activate(DETNN_LEAKY_RELU, 0.5f, x, N, a);
+    DETNNI_COPY(b, x, sizeof x);
+    k->add(x, N, b);
+    for (i = 0; i < N; i++)
+        if (detnni_float_bits(a[i]) != 0x80000001 || detnni_float_bits(b[i]) != 0x80000004) return "subnormal elements";
     for (round = 0; round < 2; round++) {
         detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
         detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);
@@ -5782,6 +5819,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_EXACT_PUBLIC
 #undef DETNNI_EXACT_TABLES
 #undef DETNNI_FMA64
+#undef DETNNI_FMA_ASM
 #undef DETNNI_FMA_PLAIN
 #undef DETNNI_FPSCR_MODE
 #undef DETNNI_GNU

@@ -44,3 +44,16 @@ int memcmp(const void *a, const void *b, size_t size)
         if (*p != *q) return *p < *q ? -1 : 1;
     return 0;
 }
+
+#if defined(__arm__) /* clang's names for them there */
+void __aeabi_memcpy(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+void __aeabi_memcpy4(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+void __aeabi_memcpy8(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+void __aeabi_memmove(void *to, const void *from, size_t size) { memmove(to, from, size); }
+void __aeabi_memmove4(void *to, const void *from, size_t size) { memmove(to, from, size); }
+void __aeabi_memmove8(void *to, const void *from, size_t size) { memmove(to, from, size); }
+void __aeabi_memset(void *to, size_t size, int value) { memset(to, value, size); }
+void __aeabi_memclr(void *to, size_t size) { memset(to, 0, size); }
+void __aeabi_memclr4(void *to, size_t size) { memset(to, 0, size); }
+void __aeabi_memclr8(void *to, size_t size) { memset(to, 0, size); }
+#endif
