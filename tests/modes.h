@@ -4,7 +4,7 @@
 #define MODES_H
 
 #if !defined(__GNUC__) /* its assembler is needed */
-#elif defined(__x86_64__) || defined(__SSE2__)
+#elif defined(__x86_64__) || defined(__i386__)
 #define MODE_DEFAULT 0x1f80u
 static const unsigned mode_list[] = { 0x3f80, 0x5f80, 0x7f80, /* down, up, to zero */
                                       0x9fc0, 0x1fc0,         /* flush to zero with denormals are zero, the latter alone */
