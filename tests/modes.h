@@ -62,6 +62,49 @@ static inline unsigned mode_now(void)
 }
 static inline void mode_set(unsigned mode) { __asm__ volatile("fsrm %0" : : "r"((unsigned long)mode) : "memory"); }
 
+#elif defined(__mips_hard_float)
+#define MODE_DEFAULT 0u
+static const unsigned mode_list[] = { 1, 2, 3, 1u << 24, 0xf80, 0x01000f82 }; /* to zero, up, down; flushed; traps; all */
+static inline unsigned mode_all(void)
+{
+    unsigned mode;
+    __asm__ volatile("cfc1 %0, $31" : "=r"(mode));
+    return mode;
+}
+static inline unsigned mode_now(void) { return mode_all() & 0x01000f83; }
+static inline void mode_set(unsigned mode)
+{
+    mode |= mode_all() & ~0x0103ff83u; /* no flags or causes of before: with them an exception would be due */
+    __asm__ volatile("ctc1 %0, $31" : : "r"(mode) : "memory");
+}
+
+#elif defined(__s390x__)
+#define MODE_DEFAULT 0u
+static const unsigned mode_list[] = { 1, 2, 3, 0xf8000000, 0xf8000002 }; /* to zero, up, down; traps; both */
+static inline unsigned mode_now(void)
+{
+    unsigned mode;
+    __asm__ volatile("efpc %0" : "=d"(mode));
+    return mode & 0xf8000007;
+}
+static inline void mode_set(unsigned mode) { __asm__ volatile("sfpc %0" : : "d"(mode) : "memory"); }
+
+#elif defined(__powerpc64__)
+#define MODE_DEFAULT 0u
+static const unsigned mode_list[] = { 1, 2, 3, 0xf8, 0xfa }; /* to zero, up, down; traps; both */
+static inline unsigned mode_now(void)
+{
+    union { double fpscr; uint64_t bits; } u;
+    __asm__ volatile("mffs %0" : "=f"(u.fpscr));
+    return (unsigned)(u.bits & 0xff);
+}
+static inline void mode_set(unsigned mode)
+{
+    union { double fpscr; uint64_t bits; } u;
+    u.bits = mode;
+    __asm__ volatile("mtfsf 0xff, %0" : : "f"(u.fpscr) : "memory");
+}
+
 #endif
 
 #ifndef MODE_DEFAULT

@@ -141,11 +141,11 @@ row "x86-64: gcc -O2 -flto" gcc c "gcc -O2 -flto"
 row "x86-64: clang 14 -O2 -flto" "clang-14 ld.lld" c "clang-14 -O2 -flto -fuse-ld=lld"
 without=hosts row "x86-64: tcc" tcc c tcc
 row "x86-64: musl, gcc -O2 -static" musl-gcc c "musl-gcc -O2 -static"
-for s in "plain -" "sse2 cpu:sse2" "avx2 cpu:avx2" "avx512 cpu:avx512f"; do
-    row "x86-64: only ${s% *} kernels" "gcc ${s#* -}" c "gcc -O1" "" "${s% *}"
-done
+row "x86-64: only plain kernels" gcc c "gcc -O1" "" plain
+row "x86-64: only SSE2 kernels" gcc c "gcc -O1" "" sse2
+row "x86-64: only AVX2 kernels" "gcc cpu:avx2" c "gcc -O1" "" avx2
+row "x86-64: only AVX-512 kernels" "gcc cpu:avx512f" c "gcc -O1" "" avx512
 row "x86-64: a processor without AVX (qemu Nehalem)" qemu-x86_64 c "gcc -O1" "qemu-x86_64 -cpu Nehalem"
-row "x86-64: a processor without AVX-512 (qemu Haswell)" qemu-x86_64 c "gcc -O1" "qemu-x86_64 -cpu Haswell"
 
 # ---- x86-64, flags that other libraries cannot bear ----
 
@@ -193,11 +193,13 @@ arm="arm-linux-gnueabihf-gcc qemu-arm"
 row "armhf: gcc -O2 -mfpu=vfpv3-d16 (qemu)" "$arm" c "arm-linux-gnueabihf-gcc -O2 -static" qemu-arm
 row "armhf: gcc -O3 -mfpu=neon-vfpv4 (qemu)" "$arm" c "arm-linux-gnueabihf-gcc -O3 -mfpu=neon-vfpv4 -static" qemu-arm
 row "armhf: gcc -Ofast -mfpu=neon-vfpv4 (qemu)" "$arm" c "arm-linux-gnueabihf-gcc -Ofast -mfpu=neon-vfpv4 -static" qemu-arm
+row "armhf: clang 16 -O3 -mfpu=neon-vfpv4 (qemu)" "$arm clang-16" c "clang-16 --target=arm-linux-gnueabihf -O3 -mfpu=neon-vfpv4 -static" qemu-arm
 row "armhf: clang 14 -O3 -mfpu=neon-vfpv4 (qemu)" "$arm clang-14" c "clang-14 --target=arm-linux-gnueabihf -O3 -mfpu=neon-vfpv4 -static" qemu-arm
-without=hosts row "armel: gcc -O2, arithmetic in software (qemu)" "arm-linux-gnueabi-gcc qemu-arm" c "arm-linux-gnueabi-gcc -O2 -static" qemu-arm
+without=hosts
+row "armel: gcc -O2, arithmetic in software (qemu)" "arm-linux-gnueabi-gcc qemu-arm" c "arm-linux-gnueabi-gcc -O2 -static" qemu-arm
+without=
 row "RISC-V 64: gcc -O2 (qemu)" "riscv64-linux-gnu-gcc qemu-riscv64" c "riscv64-linux-gnu-gcc -O2 -static" qemu-riscv64
 row "RISC-V 64: gcc -Ofast (qemu)" "riscv64-linux-gnu-gcc qemu-riscv64" c "riscv64-linux-gnu-gcc -Ofast -static" qemu-riscv64
-without=hosts
 row "s390x, big-endian: gcc -O2 (qemu)" "s390x-linux-gnu-gcc qemu-s390x" c "s390x-linux-gnu-gcc -O2 -static" qemu-s390x
 row "s390x, big-endian: gcc -Ofast (qemu)" "s390x-linux-gnu-gcc qemu-s390x" c "s390x-linux-gnu-gcc -Ofast -static" qemu-s390x
 row "PowerPC 64, big-endian: gcc -O2 (qemu)" "powerpc64-linux-gnu-gcc qemu-ppc64" c "powerpc64-linux-gnu-gcc -O2 -static" qemu-ppc64
@@ -221,8 +223,8 @@ row "Cortex-M4F: clang 14 -O2" "$tools clang-14 ld.lld" bare "clang-14 --target=
 row "Cortex-M7: gcc -O2" "$tools" bare "$m $fpu -mcpu=cortex-m7 -O2" "$q mps2-an500" $mps2
 row "Cortex-M33: gcc -O2" "$tools" bare "$m $fpu -mcpu=cortex-m33 -O2" "$q mps2-an505" $an505
 row "Cortex-M55: gcc -O3" "$tools" bare "$m $fpu -mcpu=cortex-m55 -O3" "$q mps3-an547" $an547
-row "Cortex-M55: clang 14 -O3" "$tools clang-14" refused "clang-14 --target=arm-none-eabi -mthumb $fpu -mcpu=cortex-m55 -O3 $free"
-row "Cortex-M55: clang 14 -O3, +nomve.fp" "$tools clang-14 ld.lld" bare "clang-14 --target=arm-none-eabi -fuse-ld=lld -mthumb $fpu -mcpu=cortex-m55+nomve.fp -O3" "$q mps3-an547" $an547
+row "Cortex-M55: clang 14 -O3" "$tools clang-14 ld.lld" bare "clang-14 --target=arm-none-eabi -fuse-ld=lld -mthumb $fpu -mcpu=cortex-m55 -O3" "$q mps3-an547" $an547
+row "Cortex-M55: clang 16 -O3" "$tools clang-16 ld.lld" bare "clang-16 --target=arm-none-eabi -fuse-ld=lld -mthumb $fpu -mcpu=cortex-m55 -O3" "$q mps3-an547" $an547
 v="riscv64-unknown-elf-gcc -mcmodel=medany" virt="0x80000000,4M 0x80400000,4M"
 without=hosts row "RISC-V 32, arithmetic in software: gcc -O2" "riscv64-unknown-elf-gcc qemu-system-riscv32" bare "$v -march=rv32imac -mabi=ilp32 -O2" "qemu-system-riscv32 -M virt -bios none" $virt
 row "RISC-V 32, F: gcc -O2" "riscv64-unknown-elf-gcc qemu-system-riscv32" bare "$v -march=rv32imafc -mabi=ilp32f -O2" "qemu-system-riscv32 -M virt -bios none" $virt
