@@ -1009,9 +1009,6 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #if defined(__clang__) && defined(__FAST_MATH__) && !defined(__x86_64__) && !defined(__i386__)
 #error "detnn.h: this compiler's -ffast-math cannot be undone from within: compile the implementation without it"
 #endif
-#if defined(__clang__) && defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE >= 2
-#error "detnn.h: Cortex-M's float vectors flush subnormals, and clang would use them: compile with +nomve.fp (-mcpu=cortex-m55+nomve.fp)"
-#endif
 #if defined(_MSC_VER)
 #pragma fp_contract(off)
 #endif
@@ -1034,12 +1031,17 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #ifdef __FAST_MATH__
 #pragma clang fp exceptions(maytrap) /* else clang 14 turns an fma into a product and a sum */
 #endif
+#if defined(__ARM_FEATURE_MVE) /* 32-bit Arm's float vectors flush subnormals */
+#pragma clang attribute push(__attribute__((target("no-mve.fp"))), apply_to = function)
+#elif defined(__arm__) && defined(__ARM_NEON)
+#pragma clang attribute push(__attribute__((target("no-neon"))), apply_to = function)
+#endif
 #elif defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
 #pragma GCC push_options
 #if defined(__ARM_FEATURE_MVE)
-#pragma GCC optimize("no-tree-vectorize") /* Cortex-M's vectors flush subnormals */
+#pragma GCC optimize("no-tree-vectorize") /* its float vectors flush subnormals */
 #elif defined(__OPTIMIZE__)
 #pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic") /* -O2 alone leaves the kernels' loops as they are */
 #endif
@@ -1059,6 +1061,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if DETNNI_X86
 #include <immintrin.h>
+#elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
+#include <xmmintrin.h>
 #endif
 
 #if DETNNI_GNU
@@ -1124,6 +1128,19 @@ static inline DETNNI_UNUSED int detnni_nan(float x) { return (detnni_float_bits(
 static inline DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
 static inline DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
 static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
+
+/* A product that something is added to: rounded before that, under clang's -ffp-contract=fast too, which the pragmas
+ * above cannot undo. (Elsewhere the manual has fma, or bits that do not depend on it.) */
+static inline DETNNI_UNUSED double detnni_rounded(double a, double b)
+{
+    volatile double p = a * b;
+    return p;
+}
+#if defined(__clang__)
+#define DETNNI_CONTRACTS 1 /* so it may, and nothing depends on it */
+#else
+#define DETNNI_CONTRACTS 0
+#endif
 
 /* Does the target the program is compiled for have fma? Only then is the builtin certain to be the
  * instruction; C libraries' fmaf is wrong on several platforms. */
@@ -1272,6 +1289,54 @@ static uint64_t detnni_fp_enter(void)
 static void detnni_fp_leave(uint64_t mode)
 {
     if (mode) __asm__ volatile("fsrm %0" : : "r"((unsigned long)mode) : "memory");
+}
+#elif defined(__mips_hard_float) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fcsr;
+    __asm__ volatile("cfc1 %0, $31" : "=r"(fcsr));
+    if (fcsr & 0x01000f83) __asm__ volatile("ctc1 %0, $31" : : "r"(fcsr & ~0x01000f83u) : "memory");
+    return fcsr;
+}
+static void detnni_fp_leave(uint64_t fcsr)
+{
+    if (fcsr & 0x01000f83) __asm__ volatile("ctc1 %0, $31" : : "r"((uint32_t)fcsr) : "memory");
+}
+#elif defined(__s390x__) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fpc;
+    __asm__ volatile("efpc %0" : "=d"(fpc));
+    if (fpc & 0xf8000007) __asm__ volatile("sfpc %0" : : "d"(fpc & ~0xf8000007u) : "memory");
+    return fpc;
+}
+static void detnni_fp_leave(uint64_t fpc)
+{
+    if (fpc & 0xf8000007) __asm__ volatile("sfpc %0" : : "d"((uint32_t)fpc) : "memory");
+}
+#elif defined(__powerpc__) && !defined(_SOFT_FLOAT) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    double fpscr;
+    __asm__ volatile("mffs %0" : "=f"(fpscr));
+    if (detnni_double_bits(fpscr) & 0xff)
+        __asm__ volatile("mtfsf 0xff, %0" : : "f"(detnni_double(detnni_double_bits(fpscr) & ~(uint64_t)0xff)) : "memory");
+    return detnni_double_bits(fpscr);
+}
+static void detnni_fp_leave(uint64_t fpscr)
+{
+    if (fpscr & 0xff) __asm__ volatile("mtfsf 0xff, %0" : : "f"(detnni_double(fpscr)) : "memory");
+}
+#elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t csr = _mm_getcsr();
+    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr(0x1f80);
+    return csr;
+}
+static void detnni_fp_leave(uint64_t mode)
+{
+    if ((mode & 0xffc0) != 0x1f80) _mm_setcsr((uint32_t)mode);
 }
 #else
 static uint64_t detnni_fp_enter(void) { return 0; }
@@ -4530,7 +4595,7 @@ static double detnni_power(double b, uint64_t t)
 {
     double r = 1.0;
     for (; t; t >>= 1) {
-        if (t & 1) r = r * b;
+        if (t & 1) r = detnni_rounded(r, b);
         b = b * b;
     }
     return r;
@@ -4563,7 +4628,7 @@ static double detnni_rate(const detnn_optimizer *o, const detnn_schedule *s, uin
     case DETNN_SCHEDULE_COSINE: {
         uint32_t k = t >= s->period ? 1u << 23 : detnni_cosine_phase(t, s->period);
         double cosine = (double)detnn_cos2pi((float)k * (1.0f / 16777216.0f)), final = (double)s->final;
-        return final + (rate - final) * (0.5 * (1.0 + cosine));
+        return final + detnni_rounded(rate - final, 0.5 * (1.0 + cosine));
     }
     default: return rate;
     }
@@ -4581,7 +4646,7 @@ static detnni_update detnni_update_of(const detnn_optimizer *o, const detnn_sche
     u.o = *o;
     u.rate = (float)rate;
     u.correction = 1.0f;
-    u.keep = (float)(1.0 - rate * (double)o->weight_decay);
+    u.keep = (float)(1.0 - detnni_rounded(rate, (double)o->weight_decay));
     if (DETNNI_HAS(ADAM) && (o->kind == DETNN_ADAM || o->kind == DETNN_ADAMW)) {
         u.rate = (float)(rate / (1.0 - detnni_power((double)o->beta1, t + 1)));
         u.correction = (float)(1.0 / detnni_sqrt64(1.0 - detnni_power((double)o->beta2, t + 1)));
@@ -5472,7 +5537,7 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
             r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
             if (r) return r;
             s->position += rows;
-            s->loss_sum = s->loss_sum + (double)loss * (double)rows;
+            s->loss_sum = s->loss_sum + detnni_rounded((double)loss, (double)rows);
             s->correct += correct;
             r = detnni_trace_check(net, err);
             if (r) return r;
@@ -5614,8 +5679,8 @@ static const char *detnni_selftest_arithmetic(void)
     if (detnni_float_bits(one + tiny) != 0x3f800000 || detnni_float_bits(one + three * tiny) != 0x3f800002
         || detnni_float_bits(-one - three * tiny) != 0xbf800002) return "rounding to nearest even";
     sum = a * b - one;
-    if (detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
-    wide = c * d - (double)one;
+    if (!DETNNI_CONTRACTS && detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
+    wide = detnni_rounded(c, d) - (double)one;
     if (detnni_double_bits(wide) != 0) return "a * b + c contracted in binary64";
     sum = (one + huge) - huge;
     if (detnni_float_bits(sum) != 0) return "sums re-associated";
@@ -5813,6 +5878,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 /* ==== End: nothing private stays defined ================================================================ */
 
 #undef DETNNI_COLUMN_LEVELS
+#undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
 #undef DETNNI_EXACT_NUMBER
@@ -5842,6 +5908,9 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_X87
 #undef DETNNI_ZERO
 #if defined(__clang__)
+#if defined(__ARM_FEATURE_MVE) || (defined(__arm__) && defined(__ARM_NEON))
+#pragma clang attribute pop
+#endif
 #pragma float_control(pop)
 #pragma clang diagnostic pop
 #elif defined(__GNUC__)
