@@ -3,6 +3,8 @@
  *
  *     conformance [NAME]      NAME forces a set of kernels
  *
+ * With CONFORMANCE_LOAD, the name of a shared object, it loads that first.
+ *
  * It needs no C library (DETNN_FREESTANDING: bare_print and main's caller are tests/bare's), and does no floating-point
  * arithmetic of its own. What does not fit into memory says "left out NAME". conformance_data.h, which the script
  * writes, has tests/cases.txt (case_lines) and the inputs of tests/hard.txt (hard_exp, ...). */
@@ -29,6 +31,10 @@ static float *const c = (float *)memory + 2 * CONFORMANCE_FLOATS, *const d = (fl
 static uint32_t words[128];
 static size_t memory_used;
 static const detnni_kernels *k; /* the set under test */
+
+#ifdef CONFORMANCE_LOAD
+#include <dlfcn.h>
+#endif
 
 #if DETNN_FREESTANDING
 void bare_print(const char *line);
@@ -343,10 +349,18 @@ static void elements(void)
     line_of("updates");
 }
 
-/* ---- Hostile hosts: the caller's mode changes no bit and is as it was afterwards ---- */
+/* ---- Hostile hosts: the mode of the caller, or that a callback leaves behind, changes no bit; the caller's is as it was
+ * afterwards ---- */
+
+static int leave_mode(void *user, detnn_net *net, const detnn_progress *progress)
+{
+    (void)net, (void)progress;
+    if (user) mode_set(*(const unsigned *)user);
+    return DETNN_GO_ON;
+}
 
 /* The digest of the small training, or what failed. */
-static const char *train(char digest[DETNN_DIGEST_TEXT])
+static const char *train(const unsigned *callback_mode, char digest[DETNN_DIGEST_TEXT])
 {
     detnn_net_desc desc = small_desc();
     detnn_data data = detnn_data_default();
@@ -360,6 +374,8 @@ static const char *train(char digest[DETNN_DIGEST_TEXT])
     data.x = &small_x[0][0];
     data.labels = small_labels;
     data.count = SMALL_SAMPLES;
+    fit.on_step = fit.on_epoch = leave_mode;
+    fit.user = (void *)callback_mode;
     case_forget();
     if (detnn_net_create(&net, &desc, 0)) return "create";
     if (detnn_fit(net, &data, &fit, 0)) return "fit";
@@ -369,23 +385,26 @@ static const char *train(char digest[DETNN_DIGEST_TEXT])
 
 static void hosts(void)
 {
-    char digest[DETNN_DIGEST_TEXT], text[40];
+    char digest[DETNN_DIGEST_TEXT], text[3];
     unsigned before, after;
     const char *result;
-    int mode, bad = 0;
+    int i, bad = 0;
     if (MODE_COUNT == 0) { bare_print("left out hosts"); return; }
     (void)small_data();
-    for (mode = -1; mode < MODE_COUNT; mode++) {
-        if (mode >= 0) mode_set(mode_list[mode]);
+    for (i = 0; i < 2 * MODE_COUNT; i++) {
+        static unsigned mode; /* first the caller's, then the callbacks' */
+        mode = mode_list[i / 2];
+        if (i % 2 == 0) mode_set(mode);
         before = mode_now();
-        result = train(digest);
+        result = train(i % 2 ? &mode : 0, digest);
         after = mode_now();
         mode_set(MODE_DEFAULT);
-        if (small_equal(result, SMALL_STATE) && before == after) continue;
+        if (small_equal(result, SMALL_STATE) && after == before) continue;
         bad = 1;
-        text[0] = (char)('0' + mode);
-        text[1] = 0;
-        print2(before == after ? "FAILED hosts, bits in mode " : "FAILED hosts, the caller's mode after mode ", text);
+        text[0] = (char)('0' + i / 2);
+        text[1] = i % 2 ? 'c' : ' ';
+        text[2] = 0;
+        print2(after == before ? "FAILED hosts, bits in mode " : "FAILED hosts, the caller's mode after mode ", text);
         print2("  ", result);
     }
     if (!bad) bare_print("hosts ok");
@@ -418,8 +437,14 @@ static void trainings(void)
 static int conformance(const char *isa)
 {
     static detnn_error err;
+    unsigned begin;
     uint64_t mode;
     int i;
+#ifdef CONFORMANCE_LOAD
+    if (!dlopen(CONFORMANCE_LOAD, RTLD_NOW)) { print2("FAILED to load: ", dlerror()); return 2; }
+    if (mode_now() == MODE_DEFAULT) { bare_print("FAILED " CONFORMANCE_LOAD " leaves the mode alone"); return 2; }
+#endif
+    begin = mode_now();
     for (i = 0; i < DETNN_ISA_COUNT; i++)
         if (small_equal(detnn_isa_name((detnn_isa)i), isa)) k = detnni_kernels_of((detnn_isa)i);
     if (!k) {
@@ -434,6 +459,7 @@ static int conformance(const char *isa)
     (void)err;
 #endif
     trainings(); /* in the mode that the process began in */
+    if (mode_now() != begin) bare_print("FAILED the caller's mode after the trainings");
     mode = detnni_fp_enter(); /* the rest calls what has no guard */
     generators();
     initializers();

@@ -76,6 +76,11 @@ run() { # ID COMMAND...
 c() { # ID COMPILER [RUNNER [SET]]
     $2 $include tests/conformance.c -o "$1" && run "$1" $3 "$1" $4
 }
+loaded() { # ID COMPILER [RUNNER]: a shared object is linked with -Ofast and loaded at run time
+    echo 'int nothing;' >"$1.c"
+    $2 -Ofast -shared -fPIC "$1.c" -o "$1.so" &&
+        $2 -O2 -DCONFORMANCE_LOAD="\"$1.so\"" $include tests/conformance.c -o "$1" -ldl && run "$1" $3 "$1"
+}
 cxx() { # ID COMPILER
     $2 $include -x c++ tests/conformance.c -o "$1" && run "$1" "$1"
 }
@@ -168,6 +173,9 @@ for f in "-O2 -mfma -ffp-model=fast" "-O2 -fdenormal-fp-math=positive-zero" "-Of
     row "x86-64: clang 16 $f" clang-16 c "clang-16 $f"
 done
 
+row "x86-64: gcc, loads an object linked with -Ofast" gcc loaded gcc
+row "x86-64: clang 14, loads an object linked with -Ofast" clang-14 loaded clang-14
+
 # ---- x86, 32 bits ----
 
 row "x86: gcc -m32 -msse2 -mfpmath=sse" gcc c "gcc -O2 -m32 -msse2 -mfpmath=sse"
@@ -188,6 +196,7 @@ row "Windows, 64 bits: mingw-w64 gcc -Ofast (wine)" "x86_64-w64-mingw32-gcc /usr
 a64="aarch64-linux-gnu-gcc qemu-aarch64"
 row "AArch64: gcc -O2, NEON (qemu)" "$a64" c "aarch64-linux-gnu-gcc -O2 -static" qemu-aarch64
 row "AArch64: gcc -Ofast (qemu)" "$a64" c "aarch64-linux-gnu-gcc -Ofast -static" qemu-aarch64
+row "AArch64: gcc, loads an object linked with -Ofast (qemu)" "$a64" loaded aarch64-linux-gnu-gcc "qemu-aarch64 -L /usr/aarch64-linux-gnu"
 row "AArch64: gcc -O2, plain (qemu)" "$a64" c "aarch64-linux-gnu-gcc -O2 -static $plain" qemu-aarch64
 for v in 14 16; do
     row "AArch64: clang $v -O2 (qemu)" "$a64 clang-$v" c "clang-$v --target=aarch64-linux-gnu -O2 -static" qemu-aarch64
@@ -211,6 +220,7 @@ row "s390x, big-endian: gcc -std=c99" s390x-linux-gnu-gcc refused "s390x-linux-g
 row "PowerPC 64, big-endian: gcc -O2 (qemu)" "powerpc64-linux-gnu-gcc qemu-ppc64" c "powerpc64-linux-gnu-gcc -O2 -static" qemu-ppc64
 row "PowerPC 64 LE: gcc -O3 -ffast-math (qemu)" "powerpc64le-linux-gnu-gcc qemu-ppc64le" c "powerpc64le-linux-gnu-gcc -O3 -ffast-math -static" qemu-ppc64le
 row "MIPS, big-endian: gcc -O2 (qemu)" "mips-linux-gnu-gcc qemu-mips" c "mips-linux-gnu-gcc -O2 -static" qemu-mips
+row "MIPS LE: gcc, loads an object linked with -Ofast (qemu)" "mipsel-linux-gnu-gcc qemu-mipsel" loaded mipsel-linux-gnu-gcc "qemu-mipsel -L /usr/mipsel-linux-gnu"
 row "MIPS LE: gcc -Ofast (qemu)" "mipsel-linux-gnu-gcc qemu-mipsel" c "mipsel-linux-gnu-gcc -Ofast -static" qemu-mipsel
 
 # ---- Without an operating system, by qemu's boards ----
