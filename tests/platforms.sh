@@ -3,7 +3,7 @@
 # compares what it prints with tests/conformance.txt and tests/golden.txt.
 #
 #     tests/platforms.sh [PATTERN]      the rows whose names match (grep -E); as many at once as there are processors
-#     DETNN_H=FOLDER                    takes detnn.h from there
+#     DETNN_H=FOLDER                    takes detnn.h from there (LIBRARIES=-lm: it needs that)
 #
 # A row prints: result, seconds, digest of its lines, "equal" or what differs, name, what does not fit into its memory.
 # A row that cannot run says why: it fails under CI=true and is counted as skipped elsewhere. The last line is
@@ -74,7 +74,7 @@ run() { # ID COMMAND...
     timeout 300 "${@:2}" >"$1.out" 2>"$1.log"
 }
 c() { # ID COMPILER [RUNNER [SET]]
-    $2 $include tests/conformance.c -o "$1" && run "$1" $3 "$1" $4
+    $2 $include tests/conformance.c -o "$1" $LIBRARIES && run "$1" $3 "$1" $4
 }
 loaded() { # ID COMPILER [RUNNER]: a shared object is linked with -Ofast and loaded at run time
     echo 'int nothing;' >"$1.c"
