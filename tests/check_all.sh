@@ -66,7 +66,7 @@ msvc() { # STANDARD LANGUAGE ID
     mkdir -p "$3.d"
     printf '#include <stddef.h>\n#ifdef __cplusplus\nextern "C" {\n#endif\n' >"$3.d/c.h"
     { cat "$3.d/c.h"; echo 'void *memcpy(void *, const void *, size_t); void *memset(void *, int, size_t); int memcmp(const void *, const void *, size_t); size_t strlen(const char *);'; } >"$3.d/string.h"
-    { cat "$3.d/c.h"; echo 'void *malloc(size_t); void free(void *);'; } | tee "$3.d/malloc.h" >"$3.d/stdlib.h"
+    { cat "$3.d/c.h"; echo 'void *malloc(size_t); void free(void *); void *_aligned_malloc(size_t, size_t); void _aligned_free(void *);'; } | tee "$3.d/malloc.h" >"$3.d/stdlib.h"
     { cat "$3.d/c.h"; echo 'typedef struct FILE FILE;'; } >"$3.d/stdio.h"
     for f in "$3.d"/[ms]*.h; do printf '#ifdef __cplusplus\n}\n#endif\n' >>"$f"; done
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$3.c"
