@@ -181,9 +181,16 @@ static void *case_alloc(void *user, size_t size)
 
 static void case_release(void *user, void *memory, size_t size) { (void)user, (void)memory, (void)size; }
 
-/* Draws the case's data, trains with these kernels in parts of batch_max samples, and writes "name net-digest
- * state-digest loss-bits" into line. */
-static detnn_result case_run(golden_case *c, detnn_isa isa, size_t batch_max, char line[CASE_LINE], detnn_error *err)
+static void case_last_to_first(void *user, detnn_task task, void *arg, size_t count)
+{
+    (void)user;
+    while (count) task(arg, --count);
+}
+
+/* Draws the case's data, trains with these kernels in parts of batch_max samples, all work cut for so many workers
+ * (whose tasks run from the last to the first), and writes "name net-digest state-digest loss-bits" into line. */
+static detnn_result case_run(golden_case *c, detnn_isa isa, size_t batch_max, size_t workers, char line[CASE_LINE],
+                             detnn_error *err)
 {
     detnn_net *net = 0;
     detnn_data data = detnn_data_default();
@@ -196,6 +203,9 @@ static detnn_result case_run(golden_case *c, detnn_isa isa, size_t batch_max, ch
     const char *from;
     c->desc.layers = c->layers;
     c->desc.isa = isa;
+    c->desc.workers = workers;
+    c->desc.parallel_for = case_last_to_first;
+    c->desc.task_work = 0;
     c->desc.batch_max = batch_max;
     c->desc.parts_max = (c->fit.batch_size + batch_max - 1) / batch_max;
     c->desc.allocator.alloc = case_alloc;

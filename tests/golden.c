@@ -1,8 +1,9 @@
 /* The golden trainings: runs every case of tests/cases.txt and prints "name net-digest state-digest loss-bits".
  *
- *     golden [--isa NAME] [--parts] [--check FILE] CASES
+ *     golden [--isa NAME] [--parts] [--workers N] [--check FILE] CASES
  *
- * --isa forces a set of kernels; --parts computes batches in parts of 64 samples; --check compares with the
+ * --isa forces a set of kernels; --parts computes batches in parts of 64 samples; --workers cuts all work into so
+ * many tasks, which are run from the last to the first (test_threads has real threads); --check compares with the
  * lines of FILE (tests/golden.txt) and ends with "N passed, N failed". tests/oracle.py prints the same lines. */
 #ifndef TEST_LINKED
 #define DETNN_IMPLEMENTATION
@@ -40,10 +41,12 @@ int main(int argc, char **argv)
     detnn_error err;
     golden_case c;
     FILE *f, *golden = 0;
+    size_t workers = 1;
     int passed = 0, failed = 0, parts = 0, i;
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--parts")) parts = 1;
         else if (!strcmp(argv[i], "--check") && i + 1 < argc) check = argv[++i];
+        else if (!strcmp(argv[i], "--workers") && i + 1 < argc) workers = (size_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc) {
             for (isa = DETNN_ISA_AUTO; isa < DETNN_ISA_COUNT && strcmp(detnn_isa_name(isa), argv[i + 1]); )
                 isa = (detnn_isa)((int)isa + 1);
@@ -58,7 +61,7 @@ int main(int argc, char **argv)
         int end = case_read(&c, text);
         if (end < 0) die("cannot read the line", text);
         if (!end) continue;
-        if (case_run(&c, isa, parts ? 64 : 512, line, &err)) die(c.name, err.text);
+        if (case_run(&c, isa, parts ? 64 : 512, workers, line, &err)) die(c.name, err.text);
         if (!golden) puts(line);
         else if (fgets(text, sizeof text, golden) && (text[strcspn(text, "\n")] = 0, !strcmp(text, line))) passed++;
         else {
