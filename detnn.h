@@ -349,7 +349,8 @@
 #define DETNN_FEATURE_SCHEDULES    0x0200
 #define DETNN_FEATURE_INITIALIZERS 0x0400 /* those that draw; without it kernels start by zeros */
 #define DETNN_FEATURE_TRACE        0x0800
-#define DETNN_FEATURE_ALL          0x0fff
+#define DETNN_FEATURE_MESSAGES     0x8000 /* errors in sentences; without it err.text is empty */
+#define DETNN_FEATURE_ALL          0x8fff
 /* DETNN_SELF          the name by which this header includes itself, once for each instruction set. */
 #ifndef DETNN_SELF
 #define DETNN_SELF "detnn.h"
@@ -1494,7 +1495,16 @@ static void detnni_format(detnni_text *t, const char *format, ...)
 }
 
 /* Fills err, where there is one, and returns code. */
-static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char *format, ...)
+#define detnni_fail(err, code, ...) \
+    (DETNNI_HAS(MESSAGES) ? detnni_fail_text(err, code, __VA_ARGS__) : detnni_fail_code(err, code))
+
+static detnn_result detnni_fail_code(detnn_error *err, detnn_result code)
+{
+    if (err) { err->code = code; err->text[0] = 0; }
+    return code;
+}
+
+static detnn_result detnni_fail_text(detnn_error *err, detnn_result code, const char *format, ...)
 {
     if (err) {
         va_list args;
@@ -1510,11 +1520,7 @@ static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char 
     return code;
 }
 
-static detnn_result detnni_ok(detnn_error *err)
-{
-    if (err) { err->code = DETNN_OK; err->text[0] = 0; }
-    return DETNN_OK;
-}
+static detnn_result detnni_ok(detnn_error *err) { return detnni_fail_code(err, DETNN_OK); }
 
 #define DETNNI_TEXT(name, text) text,
 static const char *const detnni_result_texts[] = { DETNN_RESULTS(DETNNI_TEXT) };
@@ -4549,6 +4555,16 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
 }
 
+/* The kernels that a net uses. Where there is one set, the compiler sees which functions are called, and drops those that
+ * no feature of the build needs. */
+#if DETNNI_X86 || DETNNI_NEON
+#define DETNNI_ONE_SET 0
+#define DETNNI_KERNELS(net) ((net)->k)
+#else
+#define DETNNI_ONE_SET 1
+#define DETNNI_KERNELS(net) ((void)(net), &detnni_kernels_plain)
+#endif
+
 #define DETNNI_EXACT_PUBLIC(f)                                                                           \
     DETNN_API float detnn_##f(float x) { return detnni_##f##_1_plain(x); }                               \
     DETNN_API void detnn_##f##_n(const float *x, size_t n, float *y)                                     \
@@ -4942,7 +4958,7 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     detnni_layout(net, desc, &a);
     net->memory = block;
     net->memory_size = need;
-    net->k = detnni_kernels_of(desc->isa);
+    net->k = DETNNI_ONE_SET ? 0 : detnni_kernels_of(desc->isa);
     net->weights = desc->weights ? desc->weights : net->own_weights;
     last = &desc->layers[desc->layer_count - 1];
     net->raw = (desc->loss == DETNN_CROSS_ENTROPY && last->activation == DETNN_SOFTMAX)
@@ -4966,7 +4982,7 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
         }
     for (i = 0; net->own_weights && i < desc->layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
-        if (net->k->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
+        if (DETNNI_KERNELS(net)->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
             return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): its initializers give infinite weights", i,
                                detnni_layer_names[l->d.kind]);
     }
@@ -5299,7 +5315,7 @@ DETNN_API detnn_net_info detnn_info(const detnn_net *net)
     info.best_loss = net->state->best_loss;
     info.best_epoch = net->state->best_epoch;
     info.stale_epochs = net->state->stale;
-    info.isa = net->k->isa;
+    info.isa = DETNNI_KERNELS(net)->isa;
     info.memory = net->memory_size;
     return info;
 }
@@ -5335,7 +5351,7 @@ DETNN_API size_t detnn_summary(const detnn_net *net, char *text, size_t size)
         detnni_format(&t, "%z%s\n", l->kernel_size + l->bias_size, l->d.frozen ? " (frozen)" : "");
     }
     detnni_format(&t, "%z parameters, %z bytes in all, kernels: %s\n", net->parameters, net->memory_size,
-                  detnni_isa_names[net->k->isa]);
+                  detnni_isa_names[DETNNI_KERNELS(net)->isa]);
     return t.length;
 }
 
@@ -5837,10 +5853,10 @@ static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, co
     size_t m;
     float max, sum;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
+        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
         return;
     }
-    for (m = 0; m < rows; m++) net->k->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+    for (m = 0; m < rows; m++) DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
 }
 
 /* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
@@ -5874,11 +5890,11 @@ static void detnni_forward_task(void *arg, size_t i)
             p.from = detnni_cut(out, 16, f->tasks, i);
             p.to = detnni_cut(out, 16, f->tasks, i + 1);
         }
-        net->k->forward(&p, x, first, l->bias_size ? second : 0, z);
+        DETNNI_KERNELS(net)->forward(&p, x, first, l->bias_size ? second : 0, z);
         if (f->activate && !f->columns) detnni_activate_rows(net, l, z, rows, y);
         else if (f->activate)
             for (m = 0; m < rows; m++)
-                net->k->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
+                DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
                                  y + m * out + p.from);
         break;
     case DETNN_LAYER_ACTIVATION:
@@ -5890,7 +5906,7 @@ static void detnni_forward_task(void *arg, size_t i)
         break;
     case DETNN_LAYER_DROPOUT:
         if (DETNNI_HAS(DROPOUT))
-            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+            DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
                             (f->first + row) * out, x, rows * out, y);
         break;
     default: break;
@@ -5964,12 +5980,12 @@ static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *
 {
     size_t m, j, n = l->outputs;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
+        DETNNI_KERNELS(net)->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
         return;
     }
     for (m = 0; m < rows; m++) {
         const float *p = y + m * n;
-        float *row = d + m * n, s = net->k->dot(p, row, n);
+        float *row = d + m * n, s = DETNNI_KERNELS(net)->dot(p, row, n);
         for (j = 0; j < n; j++) row[j] = p[j] * (row[j] - s);
     }
 }
@@ -5996,7 +6012,7 @@ static void detnni_elements_task(void *arg, size_t i)
     size_t m, j;
     if (b->activation) detnni_activate_back_rows(net, l, b->z ? b->z + row * n : 0, l->y + row * n, rows, d);
     if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT)
-        net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+        DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
                         (b->first + row) * n, d, rows * n, d);
     if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE)
         for (m = 0; m < rows; m++)
@@ -6011,8 +6027,8 @@ static void detnni_gradients_task(void *arg, size_t i)
     detnni_dense p = detnni_dense_of(b->rows, l->inputs, l->outputs, 0, net->scratch + i * net->room, net->room);
     p.from = detnni_cut(l->inputs, 16, b->tasks, i);
     p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1);
-    if (b->g) net->k->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
-    if (b->other) net->k->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
+    if (b->g) DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
+    if (b->other) DETNNI_KERNELS(net)->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
@@ -6065,7 +6081,7 @@ static void detnni_part_done(detnn_net *net, size_t rows)
     net->nodes++;
     for (c = net->parts++; c & 1; c >>= 1) {
         net->nodes--;
-        net->k->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
+        DETNNI_KERNELS(net)->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
     }
     net->rows_done += rows;
 }
@@ -6073,7 +6089,7 @@ static void detnni_part_done(detnn_net *net, size_t rows)
 static void detnni_parts_join(detnn_net *net)
 {
     for (; net->nodes > 1; net->nodes--)
-        net->k->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
+        DETNNI_KERNELS(net)->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
 }
 
 /* ==== 17. Losses and metrics ============================================================================ */
@@ -6110,14 +6126,14 @@ static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n
 {
     float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
     size_t j;
-    net->k->softmax(z, n, p, &max, &sum);
+    DETNNI_KERNELS(net)->softmax(z, n, p, &max, &sum);
     log_sum = detnn_log(sum);
     for (j = 0; j < n; j++) {
         t[j] = target ? target[j] : j == label ? 1.0f : 0.0f;
         if (eps > 0.0f) t[j] = DETNNI_FMA_PLAIN(1.0f - eps, t[j], eps / (float)n);
         v[j] = t[j] == 0.0f ? 0.0f : log_sum - (z[j] - max);
     }
-    loss = !target && !(eps > 0.0f) ? v[label] : net->k->dot(t, v, n);
+    loss = !target && !(eps > 0.0f) ? v[label] : DETNNI_KERNELS(net)->dot(t, v, n);
     if (d) for (j = 0; j < n; j++) d[j] = (p[j] - t[j]) * c;
     return loss;
 }
@@ -6133,34 +6149,34 @@ static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, c
     switch (net->desc.loss) {
     case DETNN_BINARY_CROSS_ENTROPY:
         for (j = 0; j < n; j++) v[j] = -y[j];
-        net->k->exact[DETNNI_EXACT_softplus](v, n, v);
-        net->k->exact[DETNNI_EXACT_softplus](y, n, e);
+        DETNNI_KERNELS(net)->exact[DETNNI_EXACT_softplus](v, n, v);
+        DETNNI_KERNELS(net)->exact[DETNNI_EXACT_softplus](y, n, e);
         for (j = 0; j < n; j++) {
             float t = detnni_target(target, label, n, j);
             v[j] = DETNNI_FMA_PLAIN(t, v[j], (1.0f - t) * e[j]);
             if (d) d[j] = (detnn_sigmoid(y[j]) - t) * q;
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     case DETNN_MEAN_SQUARED_ERROR:
         for (j = 0; j < n; j++) {
             v[j] = y[j] - detnni_target(target, label, n, j);
             if (d) d[j] = (v[j] + v[j]) * q;
         }
-        return net->k->dot(v, v, n) / (float)n;
+        return DETNNI_KERNELS(net)->dot(v, v, n) / (float)n;
     case DETNN_MEAN_ABSOLUTE_ERROR:
         for (j = 0; j < n; j++) {
             float r = y[j] - detnni_target(target, label, n, j);
             v[j] = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             if (d) d[j] = r > 0.0f ? q : r < 0.0f ? -q : 0.0f;
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     case DETNN_HUBER:
         for (j = 0; j < n; j++) {
             float r = y[j] - detnni_target(target, label, n, j), a = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             v[j] = a <= delta ? (0.5f * r) * r : delta * (a - 0.5f * delta);
             if (d) d[j] = a <= delta ? r * q : r > 0.0f ? delta * q : -(delta * q);
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     default: return 0.0f;
     }
 }
@@ -6201,7 +6217,7 @@ static void detnni_errors(const detnn_net *net, const detnni_rows *data, const f
                 detnni_target(data->targets ? data->targets + m * n : 0, data->labels ? data->labels[m] : 0, n, j);
             net->row[j] = detnni_float(detnni_float_bits(y[m * n + j] - t) & 0x7fffffff);
         }
-        detnni_batch_sum_add(&score->error, net->k->sum(net->row, n) / (float)n);
+        detnni_batch_sum_add(&score->error, DETNNI_KERNELS(net)->sum(net->row, n) / (float)n);
     }
 }
 
@@ -6355,7 +6371,7 @@ static detnn_result detnni_try_update(const detnn_net *net, const detnni_update 
             DETNNI_COPY(w, net->weights + at, bytes);
             if (net->moment1) DETNNI_COPY(m1, net->moment1 + at, bytes);
             if (net->moment2) DETNNI_COPY(m2, net->moment2 + at, bytes);
-            if (net->k->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
+            if (DETNNI_KERNELS(net)->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
                 size_t bad = detnni_bad(w, m);
                 return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                    "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, "
@@ -6394,11 +6410,11 @@ static void detnni_slices_task(void *arg, size_t task)
         float *g = net->gradients + at, c = s->by;
         uint32_t m = 0;
         switch (s->kind) {
-        case DETNNI_LARGEST: m = net->k->magnitude(g, n); break;
+        case DETNNI_LARGEST: m = DETNNI_KERNELS(net)->magnitude(g, n); break;
         case DETNNI_CLIP:    for (i = 0; i < n; i++) g[i] = g[i] < -c ? -c : g[i] > c ? c : g[i]; break;
         case DETNNI_SCALE:   for (i = 0; i < n; i++) g[i] = g[i] * c; break;
         case DETNNI_UPDATE:
-            m = net->k->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
+            m = DETNNI_KERNELS(net)->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
                                detnni_at(net->moment2, at));
             break;
         default: break;
@@ -6426,7 +6442,7 @@ static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float 
 /* Applies the gathered gradients; on an error nothing but the gradients has changed. */
 static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
 {
-    const detnni_kernels *k = net->k;
+    const detnni_kernels *k = DETNNI_KERNELS(net);
     detnni_state *state = net->state;
     detnn_optimizer o = net->desc.optimizer;
     const uint32_t safe = 0x4e800000; /* 2^30 */
@@ -6568,7 +6584,7 @@ static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, c
                                         const uint32_t *label, const float *weight, detnn_error *err)
 {
     size_t j;
-    if (net->k->magnitude(x, net->inputs) >= 0x7f800000) {
+    if (DETNNI_KERNELS(net)->magnitude(x, net->inputs) >= 0x7f800000) {
         j = detnni_bad(x, net->inputs);
         return detnni_bad_value(err, "x", sample, j, x[j], "finite");
     }
@@ -6862,7 +6878,7 @@ static detnn_result detnni_column_sums(detnn_net *net, const detnn_data *data, s
         }
     }
     for (d = depth - 2; d >= 0; d--)
-        net->k->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
+        DETNNI_KERNELS(net)->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
     return DETNN_OK;
 }
 
@@ -7617,9 +7633,11 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
 #undef DETNNI_LANES
+#undef DETNNI_KERNELS
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_NOINLINE
+#undef DETNNI_ONE_SET
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
 #undef DETNNI_TEXT
@@ -7627,6 +7645,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_X86
 #undef DETNNI_X87
 #undef DETNNI_ZERO
+#undef detnni_fail
 #if defined(__clang__)
 #if defined(__ARM_FEATURE_MVE) || (defined(__arm__) && defined(__ARM_NEON))
 #pragma clang attribute pop
