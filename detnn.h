@@ -349,8 +349,9 @@
 #define DETNN_FEATURE_SCHEDULES    0x0200
 #define DETNN_FEATURE_INITIALIZERS 0x0400 /* those that draw; without it kernels start by zeros */
 #define DETNN_FEATURE_TRACE        0x0800
+#define DETNN_FEATURE_NORMAL       0x4000 /* with INITIALIZERS: those that draw from the normal distribution */
 #define DETNN_FEATURE_MESSAGES     0x8000 /* errors in sentences; without it err.text is empty */
-#define DETNN_FEATURE_ALL          0x8fff
+#define DETNN_FEATURE_ALL          0xcfff
 /* DETNN_SELF          the name by which this header includes itself, once for each instruction set. */
 #ifndef DETNN_SELF
 #define DETNN_SELF "detnn.h"
@@ -2148,6 +2149,12 @@ static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t ou
     for (e = 0; e < in * out; e++) w[e] = gain * w[e];
 }
 
+static int detnni_draws_normal(detnn_initializer_kind kind)
+{
+    return kind == DETNN_NORMAL || kind == DETNN_TRUNCATED_NORMAL || kind == DETNN_GLOROT_NORMAL || kind == DETNN_HE_NORMAL
+        || kind == DETNN_LECUN_NORMAL || kind == DETNN_ORTHOGONAL;
+}
+
 /* Fills w [rows][out]: the kernel has rows = in, the bias one. */
 static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t layer, int purpose, size_t rows,
                         size_t in, size_t out, float *w)
@@ -2174,30 +2181,24 @@ static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t l
     case DETNN_LECUN_NORMAL:   b = (float)detnni_sqrt64(1.0 / (double)in); break;
     default: break;
     }
-    switch (kind) {
-    case DETNN_GLOROT_UNIFORM: case DETNN_HE_UNIFORM: case DETNN_LECUN_UNIFORM: case DETNN_UNIFORM:
+    if (!detnni_draws_normal(kind)) {
         if (kind != DETNN_UNIFORM) a = -b;
         for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b - a, detnni_unit(detnni_word(&s, e)), a);
-        break;
-    case DETNN_GLOROT_NORMAL: case DETNN_HE_NORMAL: case DETNN_LECUN_NORMAL: case DETNN_NORMAL:
-        if (kind != DETNN_NORMAL) a = 0.0f;
-        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b, detnni_stream_normal(&s, e), a);
-        break;
-    case DETNN_TRUNCATED_NORMAL:
+    } else if (!DETNNI_HAS(NORMAL)) {
+        DETNNI_ZERO(w, n * sizeof(float));
+    } else if (kind == DETNN_ORTHOGONAL) {
+        detnni_orthogonal(&s, a, rows, out, w);
+    } else {
+        if (kind != DETNN_NORMAL && kind != DETNN_TRUNCATED_NORMAL) a = 0.0f;
         for (e = 0; e < n; e++) {
             float z = detnni_stream_normal(&s, e);
             uint64_t attempt = 0;
-            while (!(z <= 2.0f && z >= -2.0f)) {
+            while (kind == DETNN_TRUNCATED_NORMAL && !(z <= 2.0f && z >= -2.0f)) {
                 detnni_stream again = detnni_stream_of(seed, ++attempt, purpose, layer);
                 z = detnni_stream_normal(&again, e);
             }
             w[e] = DETNNI_FMA_PLAIN(b, z, a);
         }
-        break;
-    case DETNN_ORTHOGONAL:
-        detnni_orthogonal(&s, a, rows, out, w);
-        break;
-    default: break;
     }
 }
 
@@ -2220,6 +2221,8 @@ static detnn_result detnni_check_initializer(const detnn_initializer *init, size
     if (!DETNNI_HAS(INITIALIZERS) && init->kind != DETNN_ZEROS && init->kind != DETNN_CONSTANT
         && init->kind != DETNN_GLOROT_UNIFORM)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no random initializers", layer);
+    if (!DETNNI_HAS(NORMAL) && detnni_draws_normal(init->kind))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no initializers that draw normals", layer);
     return DETNN_OK;
 }
 
@@ -3486,7 +3489,14 @@ DETNNI_FN VF vf_fma(VF a, VF b, VF c)
 #define vf_div          vdivq_f32
 #define vf_sqrt         vsqrtq_f32
 #define vf_fma(x, y, z) vfmaq_f32(z, x, y)
-#define vf_gt           vcgtq_f32
+#define vf_gt           DETNNI_N(vf_gt)
+/* clang makes 0 > x ? 0 : x a maximum, for which -0 is less than +0: it must not see where the mask comes from. */
+DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
+{
+    uint32x4_t m = vcgtq_f32(x, y);
+    __asm__("" : "+w"(m));
+    return m;
+}
 #define vf_sel          vbslq_f32
 #define vf_bits         vreinterpretq_u32_f32
 #define vu_float        vreinterpretq_f32_u32

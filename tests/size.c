@@ -1,5 +1,6 @@
 /* What a small program costs: tests/size.sh builds it for microcontrollers and writes the README's table. A net of 8
- * inputs, 16 units with ReLU and 3 with softmax; nothing from a heap. SIZE_LEVEL says how it is used. */
+ * inputs, 16 units with ReLU and 3 with softmax; nothing from a heap. SIZE_LEVEL says how it is used,
+ * SIZE_BLOCK what there is for the net. */
 #define DETNN_IMPLEMENTATION
 #define DETNN_STATIC 1
 #include "detnn.h"
@@ -38,7 +39,7 @@ int work(void)
 #endif
         DETNN_DENSE(CLASSES, DETNN_SOFTMAX)
     };
-    static unsigned char block[8000];
+    static unsigned char block[SIZE_BLOCK];
     detnn_net *net;
     detnn_net_desc desc = detnn_net_desc_default();
     desc.inputs = INPUTS;
@@ -48,6 +49,7 @@ int work(void)
     desc.batch_max = 1;
     desc.predict_only = 1;
     desc.weights = work_weights;
+    desc.optimizer = detnn_sgd(1.0f); /* the default is not in this build */
 #else
     desc.batch_max = BATCH;
     desc.optimizer = detnn_adam(0.01f);

@@ -10,7 +10,7 @@ size_t work_block;
 int work(void);
 void bare_print(const char *line);
 
-enum { STACK = 6000, MARK = 0xa5 };
+enum { STACK = 4900, MARK = 0xa5 };
 
 static void number(char *to, size_t v)
 {
@@ -30,6 +30,6 @@ int main(void)
     number(line, (size_t)(&here - p));
     line[8] = ' ';
     number(line + 9, work_block);
-    bare_print(line);
+    bare_print(result ? "work() failed" : line);
     return result;
 }
