@@ -182,7 +182,7 @@ row "x86: gcc -m32 -msse2 -mfpmath=sse" gcc c "gcc -O2 -m32 -msse2 -mfpmath=sse"
 row "x86: gcc -m32, for the 387" gcc c "gcc -O2 -m32"
 # (-O3 there is beyond gcc 12: an internal error where 387 code calls clones of SSE functions.)
 row "x86: gcc -m32 -ffast-math, for the 387" gcc c "gcc -m32 -O2 -ffast-math"
-row "x86: clang 14 -m32" clang-14 c "clang-14 -O2 -m32 $plain"
+row "x86: clang 14 -m32 -msse2" clang-14 c "clang-14 -O2 -m32 -msse2 $plain"
 row "x86: clang 14 -m32 -mno-sse, for the 387" clang-14 refused "clang-14 -O2 -m32 -mno-sse"
 row "x86: i686-linux-gnu-gcc -O2 (qemu)" "i686-linux-gnu-gcc qemu-i386" c "i686-linux-gnu-gcc -O2 -static $plain" qemu-i386
 
@@ -255,6 +255,7 @@ row "WebAssembly: clang 16 -O3 -msimd128 (node)" "clang-16 wasm-ld-16 node" wasm
 row "WebAssembly: clang 14 -O2, wasi-libc (node)" "clang-14 wasm-ld node" wasi "clang-14 -O2"
 row "WebAssembly: clang 14 -O2 (Chromium)" "clang-14 wasm-ld chromium" browser "clang-14 -O2"
 row "WebAssembly: clang 14 -O2 -msimd128 (Chromium)" "clang-14 wasm-ld chromium" browser "clang-14 -O2 -msimd128"
+without=
 row "WebAssembly: clang 14 -ffast-math" clang-14 refused "clang-14 --target=wasm32 $free -O2 -ffast-math"
 
 wait
