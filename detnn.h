@@ -490,7 +490,8 @@ typedef enum detnn_tensor { DETNN_TENSORS(DETNNI_ENUM) DETNN_TENSOR_COUNT } detn
     X(DETNN_ISA_SSE2,   "sse2")   /* x86 with SSE2, fma emulated */                                     \
     X(DETNN_ISA_AVX2,   "avx2")   /* x86 with AVX2 and FMA */                                           \
     X(DETNN_ISA_AVX512, "avx512") /* x86 with AVX-512 F, DQ, BW and VL */                               \
-    X(DETNN_ISA_NEON,   "neon")   /* AArch64 */
+    X(DETNN_ISA_NEON,   "neon")   /* AArch64 */                                                         \
+    X(DETNN_ISA_WASM,   "wasm")   /* WebAssembly compiled with -msimd128, fma emulated */
 typedef enum detnn_isa { DETNN_ISAS(DETNNI_ENUM) DETNN_ISA_COUNT } detnn_isa;
 #undef DETNNI_ENUM
 
@@ -1043,7 +1044,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 
 #if DETNNI_GNU && !DETNN_PORTABLE && !DETNN_FREESTANDING && !defined(_MSC_VER) \
     && (defined(__x86_64__) || defined(__SSE2__))
-#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one (clang-cl's leaves out what the flags do not allow) */
+#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one (clang-cl's leaves out a part) */
 #else
 #define DETNNI_X86 0
 #endif
@@ -1068,7 +1069,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if defined(__FLT_EVAL_METHOD__) && !DETNNI_X87
 #if __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2
-#error "detnn.h: float expressions must be evaluated in float (x86: -msse2 -mfpmath=sse; s390x: -fexcess-precision=fast)"
+#error "detnn.h: float expressions must be evaluated in float (-msse2 -mfpmath=sse; s390x: -fexcess-precision=fast)"
 #endif
 #endif
 
@@ -1116,6 +1117,12 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
 #include <xmmintrin.h>
 #endif
+#if DETNNI_GNU && !DETNN_PORTABLE && defined(__wasm_simd128__)
+#define DETNNI_WASM 1
+#include <wasm_simd128.h>
+#else
+#define DETNNI_WASM 0
+#endif
 
 #if DETNNI_GNU
 #define DETNNI_UNUSED   __attribute__((unused))
@@ -1143,7 +1150,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_ISA_AVX2   2
 #define DETNNI_ISA_AVX512 3
 #define DETNNI_ISA_NEON   4
-#define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON ? 4 : 1) /* floats in the widest register of them */
+#define DETNNI_ISA_WASM   5
+#define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON || DETNNI_WASM ? 4 : 1) /* floats in the widest register of them */
 
 #define DETNNI_DATA static const /* small tables */
 
@@ -1381,7 +1389,8 @@ static uint64_t detnni_fp_enter(void)
     double fpscr;
     __asm__ volatile("mffs %0" : "=f"(fpscr));
     if (detnni_double_bits(fpscr) & 0xff)
-        __asm__ volatile("mtfsf 0xff, %0" : : "f"(detnni_double(detnni_double_bits(fpscr) & ~(uint64_t)0xff)) : "memory");
+        __asm__ volatile("mtfsf 0xff, %0"
+                         : : "f"(detnni_double(detnni_double_bits(fpscr) & ~(uint64_t)0xff)) : "memory");
     return detnni_double_bits(fpscr);
 }
 static void detnni_fp_leave(uint64_t fpscr)
@@ -1860,6 +1869,15 @@ static float detnni_normal(uint32_t a, uint32_t b, int second)
     return r * (second ? detnn_sin2pi(u2) : detnn_cos2pi(u2));
 }
 
+/* In bulk, by a set of kernels (section 12): words, uniforms and normals from element `first` on. */
+typedef struct detnni_kernels detnni_kernels;
+static const detnni_kernels *detnni_kernels_of(detnn_isa isa);
+static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out);
+static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
+                            float high, float *out);
+static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
+                           float deviation, float *out);
+
 static float detnni_stream_normal(detnni_stream *s, uint64_t e)
 {
     uint32_t a = detnni_word(s, e & ~(uint64_t)1), b = detnni_word(s, e | 1);
@@ -1870,24 +1888,21 @@ DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, 
                                   uint32_t *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = detnni_word(&s, first + i);
+    detnni_words(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, out);
 }
 
 DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                     float low, float high, float *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(high - low, detnni_unit(detnni_word(&s, first + i)), low);
+    detnni_uniforms(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, low, high, out);
 }
 
 DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                    float mean, float deviation, float *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(deviation, detnni_stream_normal(&s, first + i), mean);
+    detnni_normals(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, mean, deviation, out);
 }
 
 DETNN_API uint64_t detnn_splitmix64(uint64_t *state)
@@ -2151,13 +2166,13 @@ static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t ou
 
 static int detnni_draws_normal(detnn_initializer_kind kind)
 {
-    return kind == DETNN_NORMAL || kind == DETNN_TRUNCATED_NORMAL || kind == DETNN_GLOROT_NORMAL || kind == DETNN_HE_NORMAL
-        || kind == DETNN_LECUN_NORMAL || kind == DETNN_ORTHOGONAL;
+    return kind == DETNN_NORMAL || kind == DETNN_TRUNCATED_NORMAL || kind == DETNN_GLOROT_NORMAL
+        || kind == DETNN_HE_NORMAL || kind == DETNN_LECUN_NORMAL || kind == DETNN_ORTHOGONAL;
 }
 
 /* Fills w [rows][out]: the kernel has rows = in, the bias one. */
-static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t layer, int purpose, size_t rows,
-                        size_t in, size_t out, float *w)
+static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, uint64_t seed, uint32_t layer,
+                        int purpose, size_t rows, size_t in, size_t out, float *w)
 {
     detnni_stream s = detnni_stream_of(seed, 0, purpose, layer);
     size_t n = rows * out, e;
@@ -2182,14 +2197,14 @@ static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t l
     default: break;
     }
     if (!detnni_draws_normal(kind)) {
-        if (kind != DETNN_UNIFORM) a = -b;
-        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b - a, detnni_unit(detnni_word(&s, e)), a);
+        detnni_uniforms(k, &s, 0, n, kind == DETNN_UNIFORM ? a : -b, b, w);
     } else if (!DETNNI_HAS(NORMAL)) {
         DETNNI_ZERO(w, n * sizeof(float));
     } else if (kind == DETNN_ORTHOGONAL) {
         detnni_orthogonal(&s, a, rows, out, w);
+    } else if (kind != DETNN_TRUNCATED_NORMAL) {
+        detnni_normals(k, &s, 0, n, kind == DETNN_NORMAL ? a : 0.0f, b, w);
     } else {
-        if (kind != DETNN_NORMAL && kind != DETNN_TRUNCATED_NORMAL) a = 0.0f;
         for (e = 0; e < n; e++) {
             float z = detnni_stream_normal(&s, e);
             uint64_t attempt = 0;
@@ -2222,7 +2237,7 @@ static detnn_result detnni_check_initializer(const detnn_initializer *init, size
         && init->kind != DETNN_GLOROT_UNIFORM)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no random initializers", layer);
     if (!DETNNI_HAS(NORMAL) && detnni_draws_normal(init->kind))
-        return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no initializers that draw normals", layer);
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no normal initializers", layer);
     return DETNN_OK;
 }
 
@@ -2239,7 +2254,8 @@ DETNN_API detnn_result detnn_initialize(const detnn_initializer *initializer, ui
                            (size_t)layer);
     r = detnni_check_initializer(initializer, layer, detnni_tensor_names[tensor], err);
     if (r) return r;
-    detnni_fill(initializer, seed, layer, tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
+    detnni_fill(detnni_kernels_of(DETNN_ISA_AUTO), initializer, seed, layer,
+                tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
     return detnni_ok(err);
 }
 
@@ -2292,7 +2308,7 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     return room;
 }
 
-typedef struct detnni_kernels {
+struct detnni_kernels {
     detnn_isa isa;
     void (*forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z);
     void (*input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx);
@@ -2308,8 +2324,9 @@ typedef struct detnni_kernels {
     uint32_t (*update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1, float *m2);
     void (*add)(const float *x, size_t n, float *y);
     uint32_t (*magnitude)(const float *x, size_t n);
+    void (*words)(const detnni_stream *s, uint64_t first, size_t n, uint32_t *word);
     void (*exact[DETNNI_EXACT_COUNT])(const float *x, size_t n, float *y);
-} detnni_kernels;
+};
 
 #endif /* !DETNNI_ISA */
 
@@ -2557,6 +2574,46 @@ typedef struct { uint64x2_t a, b; } VM;
 #define r_mnone        vdupq_n_u64(0)
 #define r_mor          vorrq_u64
 #define r_any(x, y)    (vmaxvq_u32(vreinterpretq_u32_u64(vorrq_u64(x, y))) != 0)
+
+#elif DETNNI_ISA == DETNNI_ISA_WASM
+
+#define DETNNI_W 4
+#define DETNNI_TABLE 1
+typedef double detnni_f64x2 __attribute__((vector_size(16)));
+typedef float detnni_f32x4 __attribute__((vector_size(16)));
+typedef struct { v128_t a, b; } VD;
+typedef struct { v128_t a, b; } VI;
+typedef struct { v128_t a, b; } VM;
+#define r_set(x)       wasm_f64x2_splat(x)
+#define r_load(p)      wasm_f64x2_promote_low_f32x4(wasm_v128_load64_zero(p))
+#define r_store(p, x)  wasm_v128_store64_lane(p, wasm_f32x4_demote_f64x2_zero(x), 0)
+#define r_add(x, y)    ((v128_t)((detnni_f64x2)(x) + (detnni_f64x2)(y)))
+#define r_sub(x, y)    ((v128_t)((detnni_f64x2)(x) - (detnni_f64x2)(y)))
+#define r_mul(x, y)    ((v128_t)((detnni_f64x2)(x) * (detnni_f64x2)(y)))
+#define r_div(x, y)    ((v128_t)((detnni_f64x2)(x) / (detnni_f64x2)(y)))
+#define r_mad(x, y, z) r_add(r_mul(x, y), z)
+#define r_min(x, y)    wasm_f64x2_pmin(y, x)
+#define r_max(x, y)    wasm_f64x2_pmax(y, x)
+#define r_lt(x, y)     ((v128_t)((detnni_f64x2)(x) < (detnni_f64x2)(y)))
+#define r_sel(m, x, y) wasm_v128_bitselect(x, y, m)
+#define r_and          wasm_v128_and
+#define r_or           wasm_v128_or
+#define r_xor          wasm_v128_xor
+#define r_bits(x)      (x)
+#define r_double(x)    (x)
+#define r_at(t, i)     wasm_i64x2_make((int64_t)(t)[wasm_i64x2_extract_lane(i, 0) & 15], \
+                                       (int64_t)(t)[wasm_i64x2_extract_lane(i, 1) & 15])
+#define r_iset(x)      wasm_i64x2_splat((int64_t)(x))
+#define r_iadd         wasm_i64x2_add
+#define r_isub         wasm_i64x2_sub
+#define r_iand         wasm_v128_and
+#define r_ior          wasm_v128_or
+#define r_shl          wasm_i64x2_shl
+#define r_shr          wasm_u64x2_shr
+#define r_none(x, m)   wasm_i64x2_eq(wasm_v128_and(x, m), wasm_i64x2_splat(0))
+#define r_mnone        wasm_i64x2_splat(0)
+#define r_mor          wasm_v128_or
+#define r_any(x, y)    wasm_v128_any_true(wasm_v128_or(x, y))
 
 #endif
 
@@ -3217,6 +3274,14 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
     }
 }
 
+/* Words of a stream (C6) from element `first` on. */
+DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *stream, uint64_t first, size_t n, uint32_t *word)
+{
+    detnni_stream s = *stream;
+    size_t i;
+    for (i = 0; i < n; i++) word[i] = detnni_word(&s, first + i);
+}
+
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
  * it is the same on the gradient. y may be x. */
 DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
@@ -3301,11 +3366,15 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #endif
 
 #define vf_ahead(p)   __builtin_prefetch(p)
+#if DETNNI_ISA == DETNNI_ISA_WASM
+#define vf_hide(p, q)
+#else
 #define vf_hide(p, q) __asm__("" : "+r"(p), "+r"(q)) /* the compiler forgets where these pointers came from */
+#endif
 
 #if defined(__clang__) && DETNNI_ISA == DETNNI_ISA_NEON /* clang would first load all and then spill it */
 #define vf_order(x) __asm__ volatile("" : "+w"(x))
-#elif defined(__clang__)
+#elif defined(__clang__) && DETNNI_ISA != DETNNI_ISA_WASM
 #define vf_order(x) __asm__ volatile("" : "+v"(x))
 #else
 #define vf_order(x)
@@ -3519,6 +3588,76 @@ DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
 #define vf_low2         vzip1q_f32
 #define vf_high2        vzip2q_f32
 DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return vld1q_f32(p); }
+
+#elif DETNNI_ISA == DETNNI_ISA_WASM
+
+#define VF v128_t
+#define VU v128_t
+#define VFM v128_t
+#define VL size_t
+#define vf_lanes(n)     (n)
+#define vf_set(x)       wasm_f32x4_splat(x)
+#define vf_load(p)      wasm_v128_load(p)
+#define vf_store(p, x)  wasm_v128_store(p, x)
+#define vf_get          DETNNI_N(vf_get)
+#define vf_put          DETNNI_N(vf_put)
+#define vf_add(x, y)    ((v128_t)((detnni_f32x4)(x) + (detnni_f32x4)(y)))
+#define vf_sub(x, y)    ((v128_t)((detnni_f32x4)(x) - (detnni_f32x4)(y)))
+#define vf_mul(x, y)    ((v128_t)((detnni_f32x4)(x) * (detnni_f32x4)(y)))
+#define vf_div(x, y)    ((v128_t)((detnni_f32x4)(x) / (detnni_f32x4)(y)))
+#define vf_sqrt         wasm_f32x4_sqrt
+#define vf_fma          DETNNI_N(vf_fma)
+#define vf_gt           DETNNI_N(vf_gt)
+#define vf_sel(m, x, y) wasm_v128_bitselect(x, y, m)
+#define vf_bits(x)      (x)
+#define vu_float(x)     (x)
+#define vu_set(x)       wasm_i32x4_splat((int32_t)(x))
+#define vu_load(p)      wasm_v128_load(p)
+#define vu_store(p, x)  wasm_v128_store(p, x)
+#define vu_and          wasm_v128_and
+#define vu_or           wasm_v128_or
+#define vu_xor          wasm_v128_xor
+#define vu_max          wasm_i32x4_max
+#define vu_sign(x)      wasm_i32x4_shr(x, 31)
+#define vu_ge           wasm_u32x4_ge
+#define vu_half(x)      wasm_i32x4_shuffle(x, x, 0, 2, 0, 2)
+#define vu_mul(x, y)    wasm_u64x2_extmul_low_u32x4(vu_half(x), vu_half(y))
+#define vu_add          wasm_i32x4_add
+#define vu_shr32(x)     wasm_u64x2_shr(x, 32)
+#define vu_shl32(x)     wasm_i64x2_shl(x, 32)
+#define vu_low(x, y)    wasm_i64x2_shuffle(x, y, 0, 2)
+#define vu_high(x, y)   wasm_i64x2_shuffle(x, y, 1, 3)
+#define vf_low2(x, y)   wasm_i32x4_shuffle(x, y, 0, 4, 1, 5)
+#define vf_high2(x, y)  wasm_i32x4_shuffle(x, y, 2, 6, 3, 7)
+DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return wasm_v128_load(p); }
+DETNNI_FN VFM vf_gt(VF x, VF y)
+{
+    v128_t m = (v128_t)((detnni_f32x4)x > (detnni_f32x4)y);
+    __asm__("" : "+r"(m)); /* else clang 14 makes a maximum of x < 0 ? 0 : x, which turns -0 into +0 */
+    return m;
+}
+/* detnni_fma_emulated for two lanes, the low ones of a, b, c; the sum goes to the low lanes of the result */
+DETNNI_FN v128_t DETNNI_N(fma2)(v128_t x, v128_t y, v128_t z)
+{
+    const detnni_f64x2 a = (detnni_f64x2)wasm_f64x2_promote_low_f32x4(x);
+    const detnni_f64x2 b = (detnni_f64x2)wasm_f64x2_promote_low_f32x4(y);
+    const detnni_f64x2 c = (detnni_f64x2)wasm_f64x2_promote_low_f32x4(z), p = a * b, s = p + c, t = s - p;
+    const detnni_f64x2 e = (p - (s - t)) + (c - t), zero = { 0.0, 0.0 };
+    const v128_t inexact = wasm_v128_or((v128_t)(e < zero), (v128_t)(e > zero));
+    const v128_t bits = (v128_t)s, one = wasm_i64x2_splat(1);
+    const v128_t even = wasm_i64x2_sub(wasm_v128_and(bits, one), one);
+    const v128_t step = wasm_v128_or(wasm_i64x2_shr(wasm_v128_xor(bits, (v128_t)e), 63), one); /* -1: towards zero */
+    const v128_t odd = wasm_i64x2_add(bits, wasm_v128_and(step, wasm_v128_and(inexact, even)));
+    return wasm_f32x4_demote_f64x2_zero(odd);
+}
+DETNNI_FN VF vf_fma(VF a, VF b, VF c)
+{
+    const v128_t low = DETNNI_N(fma2)(a, b, c);
+    a = wasm_i64x2_shuffle(a, a, 1, 1);
+    b = wasm_i64x2_shuffle(b, b, 1, 1);
+    c = wasm_i64x2_shuffle(c, c, 1, 1);
+    return wasm_i64x2_shuffle(low, DETNNI_N(fma2)(a, b, c), 0, 2);
+}
 
 #endif
 
@@ -4256,6 +4395,18 @@ DETNNI_FN0 void DETNNI_N(philox)(const detnni_stream *s, uint32_t block, uint32_
 #undef DETNNI_PAIR
 }
 
+DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
+{
+    uint32_t word[4 * DETNNI_W];
+    size_t n, skip = (size_t)(first & 3);
+    for (; all; all -= n, out += n, first += n, skip = 0) {
+        const size_t whole = all >= 4 * DETNNI_W && !skip;
+        n = detnni_min(all, 4 * DETNNI_W - skip);
+        DETNNI_N(philox)(s, (uint32_t)(first >> 2), whole ? out : word);
+        if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
+    }
+}
+
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
  * it is the same on the gradient. y may be x. */
 DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
@@ -4450,7 +4601,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
     DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
-    DETNNI_N(add), DETNNI_N(magnitude),
+    DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
 
@@ -4544,6 +4695,15 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
 #include DETNN_SELF
 #endif
+#if DETNNI_WASM
+#define DETNNI_ISA DETNNI_ISA_WASM
+#define DETNNI_SET DETNN_ISA_WASM
+#define DETNNI_FN static inline __attribute__((unused, always_inline))
+#define DETNNI_FN0 static __attribute__((noinline, unused))
+#define DETNNI_N(name) detnni_##name##_wasm
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
+#include DETNN_SELF
+#endif
 
 /* The kernels of a set, the fastest for AUTO; null where this machine or build has none. */
 static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
@@ -4562,18 +4722,78 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
 #if DETNNI_NEON
     if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_NEON) return &detnni_kernels_neon;
 #endif
+#if DETNNI_WASM
+    if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_WASM) return &detnni_kernels_wasm;
+#endif
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
 }
 
-/* The kernels that a net uses. Where there is one set, the compiler sees which functions are called, and drops those that
- * no feature of the build needs. */
-#if DETNNI_X86 || DETNNI_NEON
+/* The kernels that a net uses. Where there is one set, the compiler sees which functions are called, and drops
+ * those that no feature of the build needs. */
+#if DETNNI_X86 || DETNNI_NEON || DETNNI_WASM
 #define DETNNI_ONE_SET 0
 #define DETNNI_KERNELS(net) ((net)->k)
 #else
 #define DETNNI_ONE_SET 1
 #define DETNNI_KERNELS(net) ((void)(net), &detnni_kernels_plain)
 #endif
+#define DETNNI_ONE(k) (DETNNI_ONE_SET ? &detnni_kernels_plain : (k))
+
+static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out)
+{
+    DETNNI_ONE(k)->words(s, first, n, out);
+}
+
+/* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
+static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, float offset, size_t n, float *y)
+{
+    const detnni_dense p = detnni_dense_of(1, 1, n, n, 0, 0);
+    float b[64];
+    size_t i;
+    for (i = 0; i < n; i++) b[i] = offset;
+    DETNNI_ONE(k)->forward(&p, &scale, x, b, y);
+}
+
+static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
+                            float high, float *out)
+{
+    size_t m, i;
+    for (; n; n -= m, first += m, out += m) {
+        uint32_t word[64];
+        float u[64];
+        m = detnni_min(n, 64);
+        DETNNI_ONE(k)->words(s, first, m, word);
+        for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
+        detnni_scaled(k, high - low, u, low, m, out);
+    }
+}
+
+/* Pair by pair as detnni_normal does, 32 pairs at a time. */
+static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
+                           float deviation, float *out)
+{
+    size_t m, i;
+    for (; n; n -= m, first += m, out += m) {
+        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, 64 - skip) + skip + 1) / 2;
+        uint32_t word[64];
+        float r[32], u[32], c[32], z[64];
+        m = detnni_min(n, 64 - skip);
+        DETNNI_ONE(k)->words(s, first - skip, 2 * pairs, word);
+        for (i = 0; i < pairs; i++) {
+            r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
+            u[i] = detnni_unit(word[2 * i + 1]);
+        }
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_log](r, pairs, r);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
+        for (i = 0; i < pairs; i++) {
+            r[i] = detnni_sqrt(-2.0f * r[i]);
+            z[2 * i] = r[i] * c[i];
+            z[2 * i + 1] = r[i] * u[i];
+        }
+        detnni_scaled(k, deviation, z + skip, mean, m, out);
+    }
+}
 
 #define DETNNI_EXACT_PUBLIC(f)                                                                           \
     DETNN_API float detnn_##f(float x) { return detnni_##f##_1_plain(x); }                               \
@@ -4983,9 +5203,10 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
             float *w = net->own_weights + l->kernel, *b = net->own_weights + l->bias;
             size_t e;
             if (l->d.kind == DETNN_LAYER_DENSE) {
-                detnni_fill(&l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs, w);
+                detnni_fill(net->k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
+                            l->outputs, w);
                 if (l->bias_size)
-                    detnni_fill(&l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+                    detnni_fill(net->k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
             }
             if (l->d.kind == DETNN_LAYER_STANDARDIZE)
                 for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
@@ -5866,7 +6087,8 @@ static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, co
         DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
         return;
     }
-    for (m = 0; m < rows; m++) DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+    for (m = 0; m < rows; m++)
+        DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
 }
 
 /* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
@@ -6037,7 +6259,8 @@ static void detnni_gradients_task(void *arg, size_t i)
     detnni_dense p = detnni_dense_of(b->rows, l->inputs, l->outputs, 0, net->scratch + i * net->room, net->room);
     p.from = detnni_cut(l->inputs, 16, b->tasks, i);
     p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1);
-    if (b->g) DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
+    if (b->g)
+        DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
     if (b->other) DETNNI_KERNELS(net)->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
@@ -6381,7 +6604,8 @@ static detnn_result detnni_try_update(const detnn_net *net, const detnni_update 
             DETNNI_COPY(w, net->weights + at, bytes);
             if (net->moment1) DETNNI_COPY(m1, net->moment1 + at, bytes);
             if (net->moment2) DETNNI_COPY(m2, net->moment2 + at, bytes);
-            if (DETNNI_KERNELS(net)->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
+            if (DETNNI_KERNELS(net)->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0)
+                >= 0x7f800000) {
                 size_t bad = detnni_bad(w, m);
                 return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                    "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, "
@@ -7475,13 +7699,14 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     size_t i, f;
     int round;
     gradient.to = IN;
-    for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* known by hand: compilers' vectors may flush */
+    for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* vectors may flush */
     k->forward(&p, x, w, 0, a);
     k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
     for (i = 0; i < OUT; i++)
         if (detnni_float_bits(a[i]) != 0x80000000 + 2 * IN || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
             return "subnormal products";
-    if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
+    if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N
+        || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
         return "subnormal sums";
     k->activate(DETNN_LEAKY_RELU, 0.5f, x, N, a);
     DETNNI_COPY(b, x, sizeof x);
@@ -7640,13 +7865,16 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_NEON
+#undef DETNNI_ISA_WASM
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
 #undef DETNNI_LANES
 #undef DETNNI_KERNELS
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
+#undef DETNNI_WASM
 #undef DETNNI_NOINLINE
+#undef DETNNI_ONE
 #undef DETNNI_ONE_SET
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
