@@ -4,6 +4,8 @@
 #   make check      the tests that need a C compiler and nothing more (under a minute)
 #   make deps       installs what the rest needs (Debian or Ubuntu, as root)
 #   make check-all  every compiler, flag, platform, sanitizer and analyser
+#   make platforms  the conformance program on every compiler, flag and processor: "N passed, N failed" rows (ROWS=pattern)
+#   make size       bytes of code and RAM on microcontrollers, into README.md
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
@@ -22,7 +24,7 @@ EXAMPLES = $(filter-out digits,$(patsubst examples/%.c,%,$(wildcard examples/*.c
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions clean
+.PHONY: help demo check examples deps check-all platforms size oracle prove bench bench-functions clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -42,7 +44,7 @@ build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	else case $* in kernels|hard) sets= ;; *) sets=-DDETNN_PORTABLE=1 ;; esac; \
 	    $(CC) $(TEST) $(WARN) $$sets -I. -Itests $< -o $@ -lpthread -lm; fi
 
-build/golden: tests/golden.c build/detnn.o
+build/golden: tests/golden.c tests/cases.h build/detnn.o
 	@echo "  CC   $<"
 	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@ -lpthread
 
@@ -71,6 +73,13 @@ deps:
 
 check-all: check
 	bash tests/check_all.sh
+
+ROWS =
+platforms:
+	@bash tests/platforms.sh $(if $(ROWS),'$(ROWS)')
+
+size:
+	@bash tests/size.sh
 
 oracle: build/golden
 	python3 tests/oracle.py >build/oracle.txt

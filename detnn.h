@@ -349,7 +349,9 @@
 #define DETNN_FEATURE_SCHEDULES    0x0200
 #define DETNN_FEATURE_INITIALIZERS 0x0400 /* those that draw; without it kernels start by zeros */
 #define DETNN_FEATURE_TRACE        0x0800
-#define DETNN_FEATURE_ALL          0x0fff
+#define DETNN_FEATURE_NORMAL       0x4000 /* with INITIALIZERS: those that draw from the normal distribution */
+#define DETNN_FEATURE_MESSAGES     0x8000 /* errors in sentences; without it err.text is empty */
+#define DETNN_FEATURE_ALL          0xcfff
 /* DETNN_SELF          the name by which this header includes itself, once for each instruction set. */
 #ifndef DETNN_SELF
 #define DETNN_SELF "detnn.h"
@@ -1040,8 +1042,9 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_GNU 0
 #endif
 
-#if DETNNI_GNU && !DETNN_PORTABLE && !DETNN_FREESTANDING && (defined(__x86_64__) || defined(__SSE2__))
-#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one */
+#if DETNNI_GNU && !DETNN_PORTABLE && !DETNN_FREESTANDING && !defined(_MSC_VER) \
+    && (defined(__x86_64__) || defined(__SSE2__))
+#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one (clang-cl's leaves out a part) */
 #else
 #define DETNNI_X86 0
 #endif
@@ -1058,7 +1061,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #if defined(__clang__) && defined(__FAST_MATH__) && !defined(__x86_64__) && !defined(__i386__)
 #error "detnn.h: this compiler's -ffast-math cannot be undone from within: compile the implementation without it"
 #endif
-#if defined(_MSC_VER)
+#if defined(_MSC_VER) && !defined(__clang__)
 #pragma fp_contract(off)
 #endif
 #if FLT_RADIX != 2 || FLT_MANT_DIG != 24 || DBL_MANT_DIG != 53
@@ -1066,24 +1069,33 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if defined(__FLT_EVAL_METHOD__) && !DETNNI_X87
 #if __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2
-#error "detnn.h: float expressions must be evaluated in float (on x86: -msse2 -mfpmath=sse)"
+#error "detnn.h: float expressions must be evaluated in float (-msse2 -mfpmath=sse; s390x: -fexcess-precision=fast)"
 #endif
 #endif
 
 /* No contraction, no re-association, whatever the flags of the program. Closed at the end of the header. */
 #if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wignored-pragmas" /* float_control: not on every target */
 #pragma float_control(push)
 #pragma float_control(precise, on)
 #pragma clang fp contract(off) reassociate(off)
 #ifdef __FAST_MATH__
 #pragma clang fp exceptions(maytrap) /* else clang 14 turns an fma into a product and a sum */
 #endif
+#if defined(__ARM_FEATURE_MVE) /* 32-bit Arm's float vectors flush subnormals */
+#pragma clang attribute push(__attribute__((target("no-mve.fp"))), apply_to = function)
+#elif defined(__arm__) && defined(__ARM_NEON)
+#pragma clang attribute push(__attribute__((target("no-neon"))), apply_to = function)
+#endif
 #elif defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC push_options
-#ifdef __OPTIMIZE__
+#if defined(__ARM_FEATURE_MVE)
+#pragma GCC optimize("no-tree-vectorize") /* its float vectors flush subnormals */
+#elif defined(__OPTIMIZE__)
 #pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic") /* -O2 alone leaves the kernels' loops as they are */
 #endif
 #pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", "no-associative-math", \
@@ -1102,6 +1114,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if DETNNI_X86
 #include <immintrin.h>
+#elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
+#include <xmmintrin.h>
 #endif
 #if DETNNI_GNU && !DETNN_PORTABLE && defined(__wasm_simd128__)
 #define DETNNI_WASM 1
@@ -1176,6 +1190,19 @@ static inline DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_b
 static inline DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
 static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
 
+/* A product that something is added to: rounded before that, under clang's -ffp-contract=fast too, which the pragmas
+ * above cannot undo. (Elsewhere the manual has fma, or bits that do not depend on it.) */
+static inline DETNNI_UNUSED double detnni_rounded(double a, double b)
+{
+    volatile double p = a * b;
+    return p;
+}
+#if defined(__clang__)
+#define DETNNI_CONTRACTS 1 /* so it may, and nothing depends on it */
+#else
+#define DETNNI_CONTRACTS 0
+#endif
+
 /* floor(log2(n)), 0 for 0 */
 static inline DETNNI_UNUSED size_t detnni_log2(size_t n)
 {
@@ -1207,13 +1234,34 @@ static DETNNI_UNUSED float detnni_fma_emulated(float a, float b, float c)
     return (float)s;
 }
 
-#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)
+/* Without an operating system clang takes its builtin for the C library's function, which may be wrong or missing. */
+#if defined(__clang__) && !defined(__linux__) && !defined(__APPLE__) && !defined(_WIN32) \
+    && (defined(__arm__) || defined(__aarch64__) || defined(__riscv))
+#define DETNNI_FMA_ASM 1
+#else
+#define DETNNI_FMA_ASM 0
+#endif
+
+#if (defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)) && !DETNNI_FMA_ASM
 #define DETNNI_FMA64 (!DETNN_PORTABLE) /* binary64, where results do not depend on it */
 #else
 #define DETNNI_FMA64 0
 #endif
 
-#if DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
+#if DETNNI_HARDWARE_FMA && DETNNI_FMA_ASM && !DETNN_PORTABLE
+static inline DETNNI_UNUSED float detnni_fma_asm(float a, float b, float c)
+{
+#if defined(__arm__)
+    __asm__("vfma.f32 %0, %1, %2" : "+t"(c) : "t"(a), "t"(b));
+#elif defined(__aarch64__)
+    __asm__("fmadd %s0, %s1, %s2, %s0" : "+w"(c) : "w"(a), "w"(b));
+#else
+    __asm__("fmadd.s %0, %1, %2, %0" : "+f"(c) : "f"(a), "f"(b));
+#endif
+    return c;
+}
+#define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_asm(a, b, c)
+#elif DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
 #define DETNNI_FMA_PLAIN(a, b, c) __builtin_fmaf(a, b, c)
 #else
 #define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_emulated(a, b, c)
@@ -1283,7 +1331,11 @@ static void detnni_fp_leave(uint64_t fpcr)
     if (fpcr) __asm__ volatile("msr fpcr, %0" : : "r"(fpcr) : "memory");
 }
 #elif defined(__arm__) && defined(__ARM_FP) && DETNNI_GNU && !defined(__SOFTFP__)
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define DETNNI_FPSCR_MODE 0x07c00000u /* bits 16 to 18 are LTPSIZE here: loops fault where they change */
+#else
 #define DETNNI_FPSCR_MODE 0x07f79f00u
+#endif
 static uint64_t detnni_fp_enter(void)
 {
     uint32_t fpscr;
@@ -1306,6 +1358,55 @@ static uint64_t detnni_fp_enter(void)
 static void detnni_fp_leave(uint64_t mode)
 {
     if (mode) __asm__ volatile("fsrm %0" : : "r"((unsigned long)mode) : "memory");
+}
+#elif defined(__mips_hard_float) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fcsr;
+    __asm__ volatile("cfc1 %0, $31" : "=r"(fcsr));
+    if (fcsr & 0x01000f83) __asm__ volatile("ctc1 %0, $31" : : "r"(fcsr & ~0x01000f83u) : "memory");
+    return fcsr;
+}
+static void detnni_fp_leave(uint64_t fcsr)
+{
+    if (fcsr & 0x01000f83) __asm__ volatile("ctc1 %0, $31" : : "r"((uint32_t)fcsr) : "memory");
+}
+#elif defined(__s390x__) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fpc;
+    __asm__ volatile("efpc %0" : "=d"(fpc));
+    if (fpc & 0xf8000007) __asm__ volatile("sfpc %0" : : "d"(fpc & ~0xf8000007u) : "memory");
+    return fpc;
+}
+static void detnni_fp_leave(uint64_t fpc)
+{
+    if (fpc & 0xf8000007) __asm__ volatile("sfpc %0" : : "d"((uint32_t)fpc) : "memory");
+}
+#elif defined(__powerpc__) && !defined(_SOFT_FLOAT) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    double fpscr;
+    __asm__ volatile("mffs %0" : "=f"(fpscr));
+    if (detnni_double_bits(fpscr) & 0xff)
+        __asm__ volatile("mtfsf 0xff, %0"
+                         : : "f"(detnni_double(detnni_double_bits(fpscr) & ~(uint64_t)0xff)) : "memory");
+    return detnni_double_bits(fpscr);
+}
+static void detnni_fp_leave(uint64_t fpscr)
+{
+    if (fpscr & 0xff) __asm__ volatile("mtfsf 0xff, %0" : : "f"(detnni_double(fpscr)) : "memory");
+}
+#elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t csr = _mm_getcsr();
+    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr(0x1f80);
+    return csr;
+}
+static void detnni_fp_leave(uint64_t mode)
+{
+    if ((mode & 0xffc0) != 0x1f80) _mm_setcsr((uint32_t)mode);
 }
 #else
 static uint64_t detnni_fp_enter(void) { return 0; }
@@ -1404,7 +1505,16 @@ static void detnni_format(detnni_text *t, const char *format, ...)
 }
 
 /* Fills err, where there is one, and returns code. */
-static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char *format, ...)
+#define detnni_fail(err, code, ...) \
+    (DETNNI_HAS(MESSAGES) ? detnni_fail_text(err, code, __VA_ARGS__) : detnni_fail_code(err, code))
+
+static detnn_result detnni_fail_code(detnn_error *err, detnn_result code)
+{
+    if (err) { err->code = code; err->text[0] = 0; }
+    return code;
+}
+
+static detnn_result detnni_fail_text(detnn_error *err, detnn_result code, const char *format, ...)
 {
     if (err) {
         va_list args;
@@ -1420,11 +1530,7 @@ static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char 
     return code;
 }
 
-static detnn_result detnni_ok(detnn_error *err)
-{
-    if (err) { err->code = DETNN_OK; err->text[0] = 0; }
-    return DETNN_OK;
-}
+static detnn_result detnni_ok(detnn_error *err) { return detnni_fail_code(err, DETNN_OK); }
 
 #define DETNNI_TEXT(name, text) text,
 static const char *const detnni_result_texts[] = { DETNN_RESULTS(DETNNI_TEXT) };
@@ -2058,6 +2164,12 @@ static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t ou
     for (e = 0; e < in * out; e++) w[e] = gain * w[e];
 }
 
+static int detnni_draws_normal(detnn_initializer_kind kind)
+{
+    return kind == DETNN_NORMAL || kind == DETNN_TRUNCATED_NORMAL || kind == DETNN_GLOROT_NORMAL
+        || kind == DETNN_HE_NORMAL || kind == DETNN_LECUN_NORMAL || kind == DETNN_ORTHOGONAL;
+}
+
 /* Fills w [rows][out]: the kernel has rows = in, the bias one. */
 static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, uint64_t seed, uint32_t layer,
                         int purpose, size_t rows, size_t in, size_t out, float *w)
@@ -2084,32 +2196,24 @@ static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, 
     case DETNN_LECUN_NORMAL:   b = (float)detnni_sqrt64(1.0 / (double)in); break;
     default: break;
     }
-    switch (kind) {
-    case DETNN_GLOROT_UNIFORM: case DETNN_HE_UNIFORM: case DETNN_LECUN_UNIFORM:
-        a = -b; /* falls through */
-    case DETNN_UNIFORM:
-        detnni_uniforms(k, &s, 0, n, a, b, w);
-        break;
-    case DETNN_GLOROT_NORMAL: case DETNN_HE_NORMAL: case DETNN_LECUN_NORMAL:
-        a = 0.0f; /* falls through */
-    case DETNN_NORMAL:
-        detnni_normals(k, &s, 0, n, a, b, w);
-        break;
-    case DETNN_TRUNCATED_NORMAL:
+    if (!detnni_draws_normal(kind)) {
+        detnni_uniforms(k, &s, 0, n, kind == DETNN_UNIFORM ? a : -b, b, w);
+    } else if (!DETNNI_HAS(NORMAL)) {
+        DETNNI_ZERO(w, n * sizeof(float));
+    } else if (kind == DETNN_ORTHOGONAL) {
+        detnni_orthogonal(&s, a, rows, out, w);
+    } else if (kind != DETNN_TRUNCATED_NORMAL) {
+        detnni_normals(k, &s, 0, n, kind == DETNN_NORMAL ? a : 0.0f, b, w);
+    } else {
         for (e = 0; e < n; e++) {
             float z = detnni_stream_normal(&s, e);
             uint64_t attempt = 0;
-            while (!(z <= 2.0f && z >= -2.0f)) {
+            while (kind == DETNN_TRUNCATED_NORMAL && !(z <= 2.0f && z >= -2.0f)) {
                 detnni_stream again = detnni_stream_of(seed, ++attempt, purpose, layer);
                 z = detnni_stream_normal(&again, e);
             }
             w[e] = DETNNI_FMA_PLAIN(b, z, a);
         }
-        break;
-    case DETNN_ORTHOGONAL:
-        detnni_orthogonal(&s, a, rows, out, w);
-        break;
-    default: break;
     }
 }
 
@@ -2132,6 +2236,8 @@ static detnn_result detnni_check_initializer(const detnn_initializer *init, size
     if (!DETNNI_HAS(INITIALIZERS) && init->kind != DETNN_ZEROS && init->kind != DETNN_CONSTANT
         && init->kind != DETNN_GLOROT_UNIFORM)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no random initializers", layer);
+    if (!DETNNI_HAS(NORMAL) && detnni_draws_normal(init->kind))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no normal initializers", layer);
     return DETNN_OK;
 }
 
@@ -3452,7 +3558,14 @@ DETNNI_FN VF vf_fma(VF a, VF b, VF c)
 #define vf_div          vdivq_f32
 #define vf_sqrt         vsqrtq_f32
 #define vf_fma(x, y, z) vfmaq_f32(z, x, y)
-#define vf_gt           vcgtq_f32
+#define vf_gt           DETNNI_N(vf_gt)
+/* clang makes 0 > x ? 0 : x a maximum, for which -0 is less than +0: it must not see where the mask comes from. */
+DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
+{
+    uint32x4_t m = vcgtq_f32(x, y);
+    __asm__("" : "+w"(m));
+    return m;
+}
 #define vf_sel          vbslq_f32
 #define vf_bits         vreinterpretq_u32_f32
 #define vu_float        vreinterpretq_f32_u32
@@ -4579,7 +4692,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #define DETNNI_FN static inline __attribute__((unused, always_inline))
 #define DETNNI_FN0 static __attribute__((noinline, unused))
 #define DETNNI_N(name) detnni_##name##_neon
-#define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
 #include DETNN_SELF
 #endif
 #if DETNNI_WASM
@@ -4615,9 +4728,20 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
 }
 
+/* The kernels that a net uses. Where there is one set, the compiler sees which functions are called, and drops
+ * those that no feature of the build needs. */
+#if DETNNI_X86 || DETNNI_NEON || DETNNI_WASM
+#define DETNNI_ONE_SET 0
+#define DETNNI_KERNELS(net) ((net)->k)
+#else
+#define DETNNI_ONE_SET 1
+#define DETNNI_KERNELS(net) ((void)(net), &detnni_kernels_plain)
+#endif
+#define DETNNI_ONE(k) (DETNNI_ONE_SET ? &detnni_kernels_plain : (k))
+
 static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out)
 {
-    k->words(s, first, n, out);
+    DETNNI_ONE(k)->words(s, first, n, out);
 }
 
 /* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
@@ -4627,7 +4751,7 @@ static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, 
     float b[64];
     size_t i;
     for (i = 0; i < n; i++) b[i] = offset;
-    k->forward(&p, &scale, x, b, y);
+    DETNNI_ONE(k)->forward(&p, &scale, x, b, y);
 }
 
 static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
@@ -4638,7 +4762,7 @@ static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uin
         uint32_t word[64];
         float u[64];
         m = detnni_min(n, 64);
-        k->words(s, first, m, word);
+        DETNNI_ONE(k)->words(s, first, m, word);
         for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
         detnni_scaled(k, high - low, u, low, m, out);
     }
@@ -4654,14 +4778,14 @@ static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint
         uint32_t word[64];
         float r[32], u[32], c[32], z[64];
         m = detnni_min(n, 64 - skip);
-        k->words(s, first - skip, 2 * pairs, word);
+        DETNNI_ONE(k)->words(s, first - skip, 2 * pairs, word);
         for (i = 0; i < pairs; i++) {
             r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
             u[i] = detnni_unit(word[2 * i + 1]);
         }
-        k->exact[DETNNI_EXACT_log](r, pairs, r);
-        k->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
-        k->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_log](r, pairs, r);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
         for (i = 0; i < pairs; i++) {
             r[i] = detnni_sqrt(-2.0f * r[i]);
             z[2 * i] = r[i] * c[i];
@@ -5064,7 +5188,7 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     detnni_layout(net, desc, &a);
     net->memory = block;
     net->memory_size = need;
-    net->k = detnni_kernels_of(desc->isa);
+    net->k = DETNNI_ONE_SET ? 0 : detnni_kernels_of(desc->isa);
     net->weights = desc->weights ? desc->weights : net->own_weights;
     last = &desc->layers[desc->layer_count - 1];
     net->raw = (desc->loss == DETNN_CROSS_ENTROPY && last->activation == DETNN_SOFTMAX)
@@ -5089,7 +5213,7 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
         }
     for (i = 0; net->own_weights && i < desc->layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
-        if (net->k->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
+        if (DETNNI_KERNELS(net)->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
             return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): its initializers give infinite weights", i,
                                detnni_layer_names[l->d.kind]);
     }
@@ -5422,7 +5546,7 @@ DETNN_API detnn_net_info detnn_info(const detnn_net *net)
     info.best_loss = net->state->best_loss;
     info.best_epoch = net->state->best_epoch;
     info.stale_epochs = net->state->stale;
-    info.isa = net->k->isa;
+    info.isa = DETNNI_KERNELS(net)->isa;
     info.memory = net->memory_size;
     return info;
 }
@@ -5458,7 +5582,7 @@ DETNN_API size_t detnn_summary(const detnn_net *net, char *text, size_t size)
         detnni_format(&t, "%z%s\n", l->kernel_size + l->bias_size, l->d.frozen ? " (frozen)" : "");
     }
     detnni_format(&t, "%z parameters, %z bytes in all, kernels: %s\n", net->parameters, net->memory_size,
-                  detnni_isa_names[net->k->isa]);
+                  detnni_isa_names[DETNNI_KERNELS(net)->isa]);
     return t.length;
 }
 
@@ -5961,10 +6085,11 @@ static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, co
     size_t m;
     float max, sum;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
+        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
         return;
     }
-    for (m = 0; m < rows; m++) net->k->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+    for (m = 0; m < rows; m++)
+        DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
 }
 
 /* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
@@ -5998,11 +6123,11 @@ static void detnni_forward_task(void *arg, size_t i)
             p.from = detnni_cut(out, 16, f->tasks, i);
             p.to = detnni_cut(out, 16, f->tasks, i + 1);
         }
-        net->k->forward(&p, x, first, l->bias_size ? second : 0, z);
+        DETNNI_KERNELS(net)->forward(&p, x, first, l->bias_size ? second : 0, z);
         if (f->activate && !f->columns) detnni_activate_rows(net, l, z, rows, y);
         else if (f->activate)
             for (m = 0; m < rows; m++)
-                net->k->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
+                DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
                                  y + m * out + p.from);
         break;
     case DETNN_LAYER_ACTIVATION:
@@ -6014,7 +6139,7 @@ static void detnni_forward_task(void *arg, size_t i)
         break;
     case DETNN_LAYER_DROPOUT:
         if (DETNNI_HAS(DROPOUT))
-            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+            DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
                             (f->first + row) * out, x, rows * out, y);
         break;
     default: break;
@@ -6088,12 +6213,12 @@ static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *
 {
     size_t m, j, n = l->outputs;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
+        DETNNI_KERNELS(net)->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
         return;
     }
     for (m = 0; m < rows; m++) {
         const float *p = y + m * n;
-        float *row = d + m * n, s = net->k->dot(p, row, n);
+        float *row = d + m * n, s = DETNNI_KERNELS(net)->dot(p, row, n);
         for (j = 0; j < n; j++) row[j] = p[j] * (row[j] - s);
     }
 }
@@ -6120,7 +6245,7 @@ static void detnni_elements_task(void *arg, size_t i)
     size_t m, j;
     if (b->activation) detnni_activate_back_rows(net, l, b->z ? b->z + row * n : 0, l->y + row * n, rows, d);
     if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT)
-        net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+        DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
                         (b->first + row) * n, d, rows * n, d);
     if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE)
         for (m = 0; m < rows; m++)
@@ -6135,8 +6260,9 @@ static void detnni_gradients_task(void *arg, size_t i)
     detnni_dense p = detnni_dense_of(b->rows, l->inputs, l->outputs, 0, net->scratch + i * net->room, net->room);
     p.from = detnni_cut(l->inputs, 16, b->tasks, i);
     p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1);
-    if (b->g) net->k->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
-    if (b->other) net->k->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
+    if (b->g)
+        DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
+    if (b->other) DETNNI_KERNELS(net)->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
@@ -6189,7 +6315,7 @@ static void detnni_part_done(detnn_net *net, size_t rows)
     net->nodes++;
     for (c = net->parts++; c & 1; c >>= 1) {
         net->nodes--;
-        net->k->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
+        DETNNI_KERNELS(net)->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
     }
     net->rows_done += rows;
 }
@@ -6197,7 +6323,7 @@ static void detnni_part_done(detnn_net *net, size_t rows)
 static void detnni_parts_join(detnn_net *net)
 {
     for (; net->nodes > 1; net->nodes--)
-        net->k->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
+        DETNNI_KERNELS(net)->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
 }
 
 /* ==== 17. Losses and metrics ============================================================================ */
@@ -6234,14 +6360,14 @@ static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n
 {
     float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
     size_t j;
-    net->k->softmax(z, n, p, &max, &sum);
+    DETNNI_KERNELS(net)->softmax(z, n, p, &max, &sum);
     log_sum = detnn_log(sum);
     for (j = 0; j < n; j++) {
         t[j] = target ? target[j] : j == label ? 1.0f : 0.0f;
         if (eps > 0.0f) t[j] = DETNNI_FMA_PLAIN(1.0f - eps, t[j], eps / (float)n);
         v[j] = t[j] == 0.0f ? 0.0f : log_sum - (z[j] - max);
     }
-    loss = !target && !(eps > 0.0f) ? v[label] : net->k->dot(t, v, n);
+    loss = !target && !(eps > 0.0f) ? v[label] : DETNNI_KERNELS(net)->dot(t, v, n);
     if (d) for (j = 0; j < n; j++) d[j] = (p[j] - t[j]) * c;
     return loss;
 }
@@ -6257,34 +6383,34 @@ static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, c
     switch (net->desc.loss) {
     case DETNN_BINARY_CROSS_ENTROPY:
         for (j = 0; j < n; j++) v[j] = -y[j];
-        net->k->exact[DETNNI_EXACT_softplus](v, n, v);
-        net->k->exact[DETNNI_EXACT_softplus](y, n, e);
+        DETNNI_KERNELS(net)->exact[DETNNI_EXACT_softplus](v, n, v);
+        DETNNI_KERNELS(net)->exact[DETNNI_EXACT_softplus](y, n, e);
         for (j = 0; j < n; j++) {
             float t = detnni_target(target, label, n, j);
             v[j] = DETNNI_FMA_PLAIN(t, v[j], (1.0f - t) * e[j]);
             if (d) d[j] = (detnn_sigmoid(y[j]) - t) * q;
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     case DETNN_MEAN_SQUARED_ERROR:
         for (j = 0; j < n; j++) {
             v[j] = y[j] - detnni_target(target, label, n, j);
             if (d) d[j] = (v[j] + v[j]) * q;
         }
-        return net->k->dot(v, v, n) / (float)n;
+        return DETNNI_KERNELS(net)->dot(v, v, n) / (float)n;
     case DETNN_MEAN_ABSOLUTE_ERROR:
         for (j = 0; j < n; j++) {
             float r = y[j] - detnni_target(target, label, n, j);
             v[j] = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             if (d) d[j] = r > 0.0f ? q : r < 0.0f ? -q : 0.0f;
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     case DETNN_HUBER:
         for (j = 0; j < n; j++) {
             float r = y[j] - detnni_target(target, label, n, j), a = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             v[j] = a <= delta ? (0.5f * r) * r : delta * (a - 0.5f * delta);
             if (d) d[j] = a <= delta ? r * q : r > 0.0f ? delta * q : -(delta * q);
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     default: return 0.0f;
     }
 }
@@ -6325,7 +6451,7 @@ static void detnni_errors(const detnn_net *net, const detnni_rows *data, const f
                 detnni_target(data->targets ? data->targets + m * n : 0, data->labels ? data->labels[m] : 0, n, j);
             net->row[j] = detnni_float(detnni_float_bits(y[m * n + j] - t) & 0x7fffffff);
         }
-        detnni_batch_sum_add(&score->error, net->k->sum(net->row, n) / (float)n);
+        detnni_batch_sum_add(&score->error, DETNNI_KERNELS(net)->sum(net->row, n) / (float)n);
     }
 }
 
@@ -6341,7 +6467,7 @@ static double detnni_power(double b, uint64_t t)
 {
     double r = 1.0;
     for (; t; t >>= 1) {
-        if (t & 1) r = r * b;
+        if (t & 1) r = detnni_rounded(r, b);
         b = b * b;
     }
     return r;
@@ -6374,7 +6500,7 @@ static double detnni_rate(const detnn_optimizer *o, const detnn_schedule *s, uin
     case DETNN_SCHEDULE_COSINE: {
         uint32_t k = t >= s->period ? 1u << 23 : detnni_cosine_phase(t, s->period);
         double cosine = (double)detnn_cos2pi((float)k * (1.0f / 16777216.0f)), final = (double)s->final;
-        return final + (rate - final) * (0.5 * (1.0 + cosine));
+        return final + detnni_rounded(rate - final, 0.5 * (1.0 + cosine));
     }
     default: return rate;
     }
@@ -6392,7 +6518,7 @@ static detnni_update detnni_update_of(const detnn_optimizer *o, const detnn_sche
     u.o = *o;
     u.rate = (float)rate;
     u.correction = 1.0f;
-    u.keep = (float)(1.0 - rate * (double)o->weight_decay);
+    u.keep = (float)(1.0 - detnni_rounded(rate, (double)o->weight_decay));
     if (DETNNI_HAS(ADAM) && (o->kind == DETNN_ADAM || o->kind == DETNN_ADAMW)) {
         u.rate = (float)(rate / (1.0 - detnni_power((double)o->beta1, t + 1)));
         u.correction = (float)(1.0 / detnni_sqrt64(1.0 - detnni_power((double)o->beta2, t + 1)));
@@ -6479,7 +6605,8 @@ static detnn_result detnni_try_update(const detnn_net *net, const detnni_update 
             DETNNI_COPY(w, net->weights + at, bytes);
             if (net->moment1) DETNNI_COPY(m1, net->moment1 + at, bytes);
             if (net->moment2) DETNNI_COPY(m2, net->moment2 + at, bytes);
-            if (net->k->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
+            if (DETNNI_KERNELS(net)->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0)
+                >= 0x7f800000) {
                 size_t bad = detnni_bad(w, m);
                 return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                    "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, "
@@ -6518,11 +6645,11 @@ static void detnni_slices_task(void *arg, size_t task)
         float *g = net->gradients + at, c = s->by;
         uint32_t m = 0;
         switch (s->kind) {
-        case DETNNI_LARGEST: m = net->k->magnitude(g, n); break;
+        case DETNNI_LARGEST: m = DETNNI_KERNELS(net)->magnitude(g, n); break;
         case DETNNI_CLIP:    for (i = 0; i < n; i++) g[i] = g[i] < -c ? -c : g[i] > c ? c : g[i]; break;
         case DETNNI_SCALE:   for (i = 0; i < n; i++) g[i] = g[i] * c; break;
         case DETNNI_UPDATE:
-            m = net->k->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
+            m = DETNNI_KERNELS(net)->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
                                detnni_at(net->moment2, at));
             break;
         default: break;
@@ -6550,7 +6677,7 @@ static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float 
 /* Applies the gathered gradients; on an error nothing but the gradients has changed. */
 static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
 {
-    const detnni_kernels *k = net->k;
+    const detnni_kernels *k = DETNNI_KERNELS(net);
     detnni_state *state = net->state;
     detnn_optimizer o = net->desc.optimizer;
     const uint32_t safe = 0x4e800000; /* 2^30 */
@@ -6692,7 +6819,7 @@ static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, c
                                         const uint32_t *label, const float *weight, detnn_error *err)
 {
     size_t j;
-    if (net->k->magnitude(x, net->inputs) >= 0x7f800000) {
+    if (DETNNI_KERNELS(net)->magnitude(x, net->inputs) >= 0x7f800000) {
         j = detnni_bad(x, net->inputs);
         return detnni_bad_value(err, "x", sample, j, x[j], "finite");
     }
@@ -6933,7 +7060,7 @@ static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data
 DETNNI_NOINLINE static detnn_result detnni_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics,
                                                     detnn_error *err)
 {
-    detnn_metrics m;
+    detnn_metrics m = { 0.0f, 0.0f, 0.0f, 0 };
     detnn_result r = detnni_check_net(net, err);
     if (r) return r;
     if (!metrics) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_evaluate: metrics is null");
@@ -6986,7 +7113,7 @@ static detnn_result detnni_column_sums(detnn_net *net, const detnn_data *data, s
         }
     }
     for (d = depth - 2; d >= 0; d--)
-        net->k->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
+        DETNNI_KERNELS(net)->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
     return DETNN_OK;
 }
 
@@ -7358,7 +7485,7 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
             r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
             if (r) return r;
             s->position += rows;
-            s->loss_sum = s->loss_sum + (double)loss * (double)rows;
+            s->loss_sum = s->loss_sum + detnni_rounded((double)loss, (double)rows);
             s->correct += correct;
             r = detnni_trace_check(net, err);
             if (r) return r;
@@ -7505,8 +7632,8 @@ static const char *detnni_selftest_arithmetic(void)
     if (detnni_float_bits(one + tiny) != 0x3f800000 || detnni_float_bits(one + three * tiny) != 0x3f800002
         || detnni_float_bits(-one - three * tiny) != 0xbf800002) return "rounding to nearest even";
     sum = a * b - one;
-    if (detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
-    wide = c * d - (double)one;
+    if (!DETNNI_CONTRACTS && detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
+    wide = detnni_rounded(c, d) - (double)one;
     if (detnni_double_bits(wide) != 0) return "a * b + c contracted in binary64";
     sum = (one + huge) - huge;
     if (detnni_float_bits(sum) != 0) return "sums re-associated";
@@ -7573,6 +7700,21 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     size_t i, f;
     int round;
     gradient.to = IN;
+    for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* vectors may flush */
+    k->forward(&p, x, w, 0, a);
+    k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
+    for (i = 0; i < OUT; i++)
+        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * IN || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
+            return "subnormal products";
+    if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N
+        || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
+        return "subnormal sums";
+    k->activate(DETNN_LEAKY_RELU, 0.5f, x, N, a);
+    DETNNI_COPY(b, x, sizeof x);
+    k->add(x, N, b);
+    for (i = 0; i < N; i++)
+        if ((DETNNI_HAS(ACTIVATIONS) && detnni_float_bits(a[i]) != 0x80000001) || detnni_float_bits(b[i]) != 0x80000004)
+            return "subnormal elements";
     for (round = 0; round < 2; round++) {
         detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
         detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);
@@ -7707,12 +7849,14 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef detnni_wait
 #undef detnni_wake
 #undef DETNNI_COLUMN_LEVELS
+#undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
 #undef DETNNI_EXACT_TABLES
 #undef DETNNI_FMA64
+#undef DETNNI_FMA_ASM
 #undef DETNNI_FMA_PLAIN
 #undef DETNNI_FPSCR_MODE
 #undef DETNNI_GNU
@@ -7726,10 +7870,13 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
 #undef DETNNI_LANES
+#undef DETNNI_KERNELS
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_WASM
 #undef DETNNI_NOINLINE
+#undef DETNNI_ONE
+#undef DETNNI_ONE_SET
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
 #undef DETNNI_TEXT
@@ -7737,8 +7884,13 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_X86
 #undef DETNNI_X87
 #undef DETNNI_ZERO
+#undef detnni_fail
 #if defined(__clang__)
+#if defined(__ARM_FEATURE_MVE) || (defined(__arm__) && defined(__ARM_NEON))
+#pragma clang attribute pop
+#endif
 #pragma float_control(pop)
+#pragma clang diagnostic pop
 #elif defined(__GNUC__)
 #pragma GCC pop_options
 #pragma GCC diagnostic pop
