@@ -71,8 +71,10 @@ static void picture_text(picture *p, int x, int y, double align, unsigned color,
     static struct { float x, y, z; unsigned char color[4]; } corner[4 * 2000];
     char copy[200];
     snprintf(copy, sizeof copy, "%s", text);
-    x -= (int)(align * 2 * stb_easy_font_width(copy));
     const int quads = stb_easy_font_print(0, 0, copy, NULL, corner, sizeof corner);
+    float width = 0;
+    for (int i = 0; i < quads; i++) width = corner[4 * i + 2].x > width ? corner[4 * i + 2].x : width;
+    x -= (int)(align * 2 * (double)width);
     for (int i = 0; i < quads; i++)
         picture_box(p, x + (int)(2 * corner[4 * i].x), y + (int)(2 * corner[4 * i].y),
                     (int)(2 * (corner[4 * i + 2].x - corner[4 * i].x)),

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Builds and runs the examples without a screen, and compares the digest in the last line of each with
+# tests/examples.txt. From the repository's root; ends in "N passed, N failed". CC, CXX, CFLAGS as in the Makefile.
+#   examples.sh quick   those that need a C compiler alone, linked with build/detnn.o (make check)
+#   examples.sh         all, each compiled as its user would (make examples)
+#   examples.sh write   writes the digests anew, where two builds with nothing in common agree: gcc with the fastest
+#                       kernels of this machine, and clang with plain C and emulated fma
+set -u
+case ${1:-} in quick | write) mode=$1 ;; *) mode=all ;; esac
+cc=${CC:-cc} cxx=${CXX:-c++} flags=${CFLAGS:--O2} list=tests/examples.txt
+work=build/examples
+mkdir -p $work
+rm -f $work/*.result $work/*.out $work/new
+
+run() { # FILE FOLDER CC CXX FLAGS: the last line of what the example prints
+    name=$(basename "${1%.*}")
+    mkdir -p "$2"
+    more= link=
+    [ $mode = quick ] && more=-DDETNNI_DONE link=build/detnn.o # the implementation is compiled already
+    case $1 in
+    *.cpp) $4 $(echo "$5" | sed 's/-std=[^ ]*//') -std=c++11 -pthread -I. "examples/$1" -o "$2/$name" || return 1 ;;
+    *.c) $3 $5 $more -I. "examples/$1" $link -o "$2/$name" || return 1 ;;
+    *.sh) CC=$3 CFLAGS=$5 sh "examples/$1" >"$2/$name.out" || return 1 ;;
+    esac
+    case $1 in *.sh) ;; *) (cd "$2" && DETNN_DATA= "./$name" >"$name.out") || return 1 ;; esac
+    tail -n 1 "$2/$name.out"
+}
+
+have() { # what an example needs beside a C compiler
+    case $1 in
+    c++) command -v "$cxx" >/dev/null ;;
+    stb) echo '#include <stb/stb_image.h>' | $cc -E -x c - >/dev/null 2>&1 ;;
+    *) true ;;
+    esac
+}
+
+one() { # FILE NEEDS DIGEST: "ok", "FAILED" or "skipped" and why
+    if ! have "$2"; then
+        [ -n "${CI:-}" ] && result=FAILED || result=skipped
+        echo "$result  $1: no $2 here (make deps)"
+    elif ! digest=$(run "$1" $work "$cc" "$cxx" "$flags" 2>$work/$(basename "$1").log); then
+        echo "FAILED  $1: does not compile or run"
+        head -n 10 $work/$(basename "$1").log
+    elif [ "$digest" = "$3" ]; then echo "ok      $1"
+    else echo "FAILED  $1: digest $digest, expected $3"; fi
+}
+
+if [ $mode = write ]; then
+    while read -r file needs a; do
+        [ "$needs" = demo ] && { echo "$file $needs $a" >>$work/new; continue; } # slow in plain C: see tests/check_all.sh
+        a=$(run "$file" $work/a gcc g++ "-O2 -march=native") && b=$(run "$file" $work/b clang clang++ "-O1 -DDETNN_PORTABLE=1") &&
+            [ "$a" = "$b" ] && [ ${#a} = 64 ] || { echo "$file: the two builds do not agree: ${a:-}, ${b:-}"; exit 1; }
+        echo "$file $needs $a" >>$work/new
+    done <$list
+    mv $work/new $list
+    exit
+fi
+
+count=0
+while read -r file needs digest; do # two at a time
+    case $mode,$needs in quick,c | all,*) ;; *) continue ;; esac
+    one "$file" "$needs" "$digest" >$work/$(basename "$file").result &
+    count=$((count + 1))
+    [ $((count % 2)) = 0 ] && wait
+done <$list
+wait
+[ $mode = all ] && cat $work/*.result || cat $work/*.result | grep -v '^ok'
+passed=$(cat $work/*.result | grep -c '^ok') failed=$(cat $work/*.result | grep -c '^FAILED')
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
