@@ -3,6 +3,7 @@
 #   make demo       the main job on real input: learns hand-written digits, twice, and compares the bits
 #   make check      the tests that need a C compiler and nothing more (under a minute)
 #   make examples   builds and runs all examples and compares their digests with tests/examples.txt
+#   make web        the page that trains in the browser: builds and serves it (clang, lld, python3; PORT=8000)
 #   make deps       installs what the rest needs (Debian or Ubuntu, as root)
 #   make check-all  every compiler, flag, platform, sanitizer and analyser
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
@@ -23,7 +24,7 @@ TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions install uninstall clean
+.PHONY: help demo check examples web deps check-all oracle prove bench bench-functions install uninstall clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -63,6 +64,12 @@ build/snippets: README.md $(wildcard examples/*.md examples/*/*.md) detnn.h test
 
 examples:
 	@CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" sh tests/examples.sh
+
+PORT = 8000
+web: | build
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh examples/web/build.sh
+	@echo "http://localhost:$(PORT)/ (or open build/web/index.html)"
+	@python3 -m http.server --directory build/web $(PORT)
 
 deps:
 	sh tests/deps.sh

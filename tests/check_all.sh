@@ -128,7 +128,7 @@ row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scal
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
-for s in tests/break.sh tests/freestanding.sh tests/package.sh tests/examples.sh; do [ -f $s ] && row "$s" bash script $s; done
+for s in tests/break.sh tests/freestanding.sh tests/package.sh tests/examples.sh tests/web.sh; do [ -f $s ] && row "$s" bash script $s; done
 wait
 passed=$(cat $out/*.result | grep -c ok) failed=$(cat $out/*.result | grep -c FAILED) skipped=$(cat $out/*.result | grep -c skipped)
 if [ "$skipped" = 0 ]; then echo "$passed passed, $failed failed"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
