@@ -71,11 +71,12 @@ build/snippets: README.md $(wildcard examples/*.md examples/*/*.md) detnn.h test
 examples:
 	@CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" sh tests/examples.sh
 
+HOST = 127.0.0.1 # 0.0.0.0: also for other machines, such as a phone
 PORT = 8000
 web: | build
 	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh examples/web/build.sh
 	@echo "http://localhost:$(PORT)/ (or open build/web/index.html)"
-	@python3 -m http.server --directory build/web $(PORT)
+	@python3 -m http.server --bind $(HOST) --directory build/web $(PORT)
 
 deps:
 	sh tests/deps.sh

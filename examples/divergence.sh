@@ -7,7 +7,7 @@ cc=${CC:-cc} flags=${CFLAGS:--O2}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/b"
-sed 's/^ *DETNNI_N(exp_n)(p, n, p);$/& for (j = 0; j < n; j++) if (detnni_float_bits(p[j]) % 1000 == 7) p[j] *= 1.0000001f;/' \
+sed 's/^ *DETNNI_N(exp_n)(p, n, p);$/& for (size_t q = 0; q < n; q++) if (detnni_float_bits(p[q]) % 1000 == 7) p[q] *= 1.0000001f;/' \
     detnn.h >"$work/b/detnn.h"
 if cmp -s detnn.h "$work/b/detnn.h"; then echo "divergence.sh: detnn.h has changed, there is nothing left to sabotage"; exit 1; fi
 $cc $flags -I. examples/divergence.c -o "$work/whole"
