@@ -48,7 +48,7 @@ static detnn_result make_map(detnn_net *net, detnn_error *err)
 static void show_map(void)
 {
     for (int v = 10; v < SIDE; v += 20) {
-        for (int u = 5; u < SIDE; u += 10) putchar(" .:*#"[(int)(map[v][u] * 4.99f)]);
+        for (int u = 5; u < SIDE; u += 10) putchar("..:*#"[(int)(map[v][u] * 4.99f)]);
         putchar('\n');
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Builds and runs the examples without a screen, and compares the digest in the last line of each with
-# tests/examples.txt. From the repository's root; ends in "N passed, N failed". CC, CXX, CFLAGS as in the Makefile.
+# Builds and runs the examples without a screen and compares the digest in the last line of each with
+# tests/examples.txt, and the output that README.md and the pages show with the real one. From the repository's root;
+# ends in "N passed, N failed". CC, CXX, CFLAGS as in the Makefile.
 #   examples.sh quick   those that need a C compiler alone, linked with build/detnn.o (make check)
 #   examples.sh         all, each compiled as its user would (make examples)
 #   examples.sh write   writes the digests anew, where two builds with nothing in common agree: gcc with the fastest
@@ -12,8 +13,10 @@ work=build/examples
 mkdir -p $work
 rm -f $work/*.result $work/*.out $work/new
 
+name_of() { basename "${1%.c*}"; } # web/digits_web.c: digits_web; divergence.sh: divergence.sh
+
 run() { # FILE FOLDER CC CXX FLAGS: the last line of what the example prints
-    name=$(basename "${1%.*}")
+    name=$(name_of "$1")
     mkdir -p "$2"
     more= link=
     [ $mode = quick ] && more=-DDETNNI_DONE link=build/detnn.o # the implementation is compiled already
@@ -34,6 +37,14 @@ have() { # what an example needs beside a C compiler
     esac
 }
 
+# What README.md and the pages show as output, from "$ ./name" or "$ sh examples/name.sh" on, must be lines of the real
+# output. Prints those that are not.
+shown() { # NAME
+    case $1 in *.sh) command="sh examples/$1" ;; *) command="./$1" ;; esac
+    cat README.md examples/*.md examples/*/*.md | awk -v first="$ $command" '
+        /^```/ { on = 0 } on { print } $0 == first { on = 1 }' | grep -Fvxf "$work/$1.out"
+}
+
 one() { # FILE NEEDS DIGEST: "ok", "FAILED" or "skipped" and why
     if ! have "$2"; then
         [ -n "${CI:-}" ] && result=FAILED || result=skipped
@@ -41,8 +52,11 @@ one() { # FILE NEEDS DIGEST: "ok", "FAILED" or "skipped" and why
     elif ! digest=$(run "$1" $work "$cc" "$cxx" "$flags" 2>$work/$(basename "$1").log); then
         echo "FAILED  $1: does not compile or run"
         head -n 10 $work/$(basename "$1").log
-    elif [ "$digest" = "$3" ]; then echo "ok      $1"
-    else echo "FAILED  $1: digest $digest, expected $3"; fi
+    elif [ "$digest" != "$3" ]; then echo "FAILED  $1: digest $digest, expected $3"
+    elif other=$(shown "$(name_of "$1")"); then
+        echo "FAILED  $1: a page shows output that it does not print:"
+        echo "$other"
+    else echo "ok      $1"; fi
 }
 
 if [ $mode = write ]; then
