@@ -35,7 +35,7 @@ demo: build/digits
 # else links build/detnn.o, which is compiled once: build/linked/detnn.h takes the implementation out of what includes it.
 build/detnn.o: detnn.h | build
 	@echo "  CC   detnn.h"
-	@printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >build/detnn.c
+	@printf '#define DETNN_THREADS 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >build/detnn.c
 	@$(CC) $(CFLAGS) $(WARN) -I. -c build/detnn.c -o $@
 
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
@@ -46,7 +46,7 @@ build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 
 build/golden: tests/golden.c build/detnn.o
 	@echo "  CC   $<"
-	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@
+	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@ -lpthread
 
 build/linked/detnn.h: | build
 	@mkdir -p build/linked
@@ -54,7 +54,7 @@ build/linked/detnn.h: | build
 
 build/%: examples/%.c $(wildcard examples/*.h) build/linked/detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@$(CC) $(CFLAGS) $(WARN) -Ibuild/linked $< build/detnn.o -o $@
+	@$(CC) $(CFLAGS) $(WARN) -Ibuild/linked $< build/detnn.o -o $@ -lpthread
 
 build:
 	@mkdir -p build
