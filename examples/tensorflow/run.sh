@@ -15,5 +15,5 @@ for program in weights shuffle predict threads cpu releases loading sums cores n
 done
 echo
 cd ../..
-${CC:-cc} -O2 -I. examples/tensorflow/same.c -o build/same
+${CC:-cc} -O2 -pthread -I. examples/tensorflow/same.c -o build/same
 build/same

@@ -1,9 +1,10 @@
 /* same.c - the questions of this folder's programs, put to detnn: one net, trained in all the ways that change
  * TensorFlow's result. Every line must show the same digest.
  *
- *     cc -O2 -I. examples/tensorflow/same.c -o same && ./same */
+ *     cc -O2 -pthread -I. examples/tensorflow/same.c -o same && ./same */
 #include <stdio.h>
 #include <string.h>
+#define DETNN_THREADS 1
 #define DETNN_IMPLEMENTATION
 #include "detnn.h"
 
@@ -16,7 +17,7 @@ static char expected[DETNN_DIGEST_TEXT];
 static detnn_error err;
 static int wrong;
 
-static detnn_net *make(detnn_isa isa, size_t batch_max)
+static detnn_net *make(detnn_isa isa, size_t batch_max, detnn_pool *pool)
 {
     static const detnn_layer layers[] = {
         DETNN_DENSE(64, DETNN_RELU), DETNN_DROPOUT(0.2f), DETNN_DENSE(CLASSES, DETNN_SOFTMAX)
@@ -31,6 +32,12 @@ static detnn_net *make(detnn_isa isa, size_t batch_max)
     desc.isa = isa;
     desc.batch_max = batch_max;
     desc.parts_max = 8;
+    if (pool) {
+        desc.parallel_for = detnn_pool_for;
+        desc.parallel_user = pool;
+        desc.workers = detnn_pool_threads(pool);
+        desc.task_work = 1000; /* such a small net is worth no threads by itself */
+    }
     return detnn_net_create(&net, &desc, &err) ? NULL : net;
 }
 
@@ -60,28 +67,38 @@ int main(void)
     for (size_t i = 0; i < SAMPLES; i++) labels[i] = (uint32_t)detnn_argmax(x + i * INPUTS, CLASSES);
 
     for (int run = 1; run <= 2; run++) { /* weights, shuffles and dropout all come from the one seed */
-        detnn_net *net = make(DETNN_ISA_AUTO, 512);
+        detnn_net *net = make(DETNN_ISA_AUTO, 512, NULL);
         if (!net || !train(net, EPOCHS)) return fprintf(stderr, "same: %s\n", err.text), 1;
         sprintf(line, "run %d", run);
         show(line, detnn_digest(net, digest));
         detnn_net_destroy(net);
     }
     for (int isa = DETNN_ISA_PLAIN; isa < DETNN_ISA_COUNT; isa++) {
-        detnn_net *net = make((detnn_isa)isa, 512);
+        detnn_net *net = make((detnn_isa)isa, 512, NULL);
         if (!net) continue; /* this machine does not have it */
         if (!train(net, EPOCHS)) return fprintf(stderr, "same: %s\n", err.text), 1;
         sprintf(line, "instruction set %s", detnn_isa_name((detnn_isa)isa));
         show(line, detnn_digest(net, digest));
         detnn_net_destroy(net);
     }
+    for (size_t threads = 1; threads <= 4; threads++) {
+        detnn_pool *pool;
+        if (detnn_pool_create(&pool, threads, &err)) return fprintf(stderr, "same: %s\n", err.text), 1;
+        detnn_net *net = make(DETNN_ISA_AUTO, 512, pool);
+        if (!net || !train(net, EPOCHS)) return fprintf(stderr, "same: %s\n", err.text), 1;
+        sprintf(line, "threads: %d", (int)threads);
+        show(line, detnn_digest(net, digest));
+        detnn_net_destroy(net);
+        detnn_pool_destroy(pool);
+    }
     for (size_t part = 64; part <= 256; part *= 2) {
-        detnn_net *net = make(DETNN_ISA_AUTO, part);
+        detnn_net *net = make(DETNN_ISA_AUTO, part, NULL);
         if (!net || !train(net, EPOCHS)) return fprintf(stderr, "same: %s\n", err.text), 1;
         sprintf(line, "batches of 500 in parts of %d", (int)part);
         show(line, detnn_digest(net, digest));
         detnn_net_destroy(net);
     }
-    detnn_net *first = make(DETNN_ISA_AUTO, 512), *second = make(DETNN_ISA_AUTO, 512);
+    detnn_net *first = make(DETNN_ISA_AUTO, 512, NULL), *second = make(DETNN_ISA_AUTO, 512, NULL);
     if (!first || !second || !train(first, 3) || detnn_snapshot(first, saved, sizeof saved, &err)
         || detnn_restore(second, saved, sizeof saved, &err) || !train(second, 3))
         return fprintf(stderr, "same: %s\n", err.text), 1;
