@@ -32,6 +32,7 @@ run() { # FILE FOLDER CC CXX FLAGS: the last line of what the example prints
 have() { # what an example needs beside a C compiler
     case $1 in
     c++) command -v "$cxx" >/dev/null ;;
+    qemu) command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null ;;
     stb) echo '#include <stb/stb_image.h>' | $cc -E -x c - >/dev/null 2>&1 ;;
     *) true ;;
     esac
@@ -39,21 +40,23 @@ have() { # what an example needs beside a C compiler
 
 # What README.md and the pages show as output, from "$ ./name" or "$ sh examples/name.sh" on, must be lines of the real
 # output. Prints those that are not.
-shown() { # NAME
-    case $1 in *.sh) command="sh examples/$1" ;; *) command="./$1" ;; esac
+shown() { # FILE
+    case $1 in *.sh) command="sh examples/$1" ;; *) command="./$(name_of "$1")" ;; esac
     cat README.md examples/*.md examples/*/*.md | awk -v first="$ $command" '
-        /^```/ { on = 0 } on { print } $0 == first { on = 1 }' | grep -Fvxf "$work/$1.out"
+        /^```/ { on = 0 } on { print } $0 == first { on = 1 }' | grep -Fvxf "$work/$(name_of "$1").out"
 }
 
 one() { # FILE NEEDS DIGEST: "ok", "FAILED" or "skipped" and why
-    if ! have "$2"; then
+    if [ "$2" = qemu ] && { [ ! -f tests/bare/bare.ld ] || ! grep -q detnn_export_c detnn.h; }; then
+        echo "skipped  $1: needs tests/bare and detnn_export_c"
+    elif ! have "$2"; then
         [ -n "${CI:-}" ] && result=FAILED || result=skipped
         echo "$result  $1: no $2 here (make deps)"
     elif ! digest=$(run "$1" $work "$cc" "$cxx" "$flags" 2>$work/$(basename "$1").log); then
         echo "FAILED  $1: does not compile or run"
         head -n 10 $work/$(basename "$1").log
     elif [ "$digest" != "$3" ]; then echo "FAILED  $1: digest $digest, expected $3"
-    elif other=$(shown "$(name_of "$1")"); then
+    elif other=$(shown "$1"); then
         echo "FAILED  $1: a page shows output that it does not print:"
         echo "$other"
     else echo "ok      $1"; fi
@@ -80,5 +83,7 @@ done <$list
 wait
 [ $mode = all ] && cat $work/*.result || cat $work/*.result | grep -v '^ok'
 passed=$(cat $work/*.result | grep -c '^ok') failed=$(cat $work/*.result | grep -c '^FAILED')
-echo "$passed passed, $failed failed"
+skipped=$(cat $work/*.result | grep -c '^skipped')
+[ "$skipped" = 0 ] && skipped= || skipped=", $skipped skipped"
+echo "$passed passed, $failed failed$skipped"
 [ "$failed" = 0 ]
