@@ -40,9 +40,9 @@ build/detnn.o: detnn.h | build
 
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@if grep -q detnni_kernels_of $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread -lm; \
-	elif grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -DDETNN_PORTABLE=1 -I. -Itests $< -o $@ -lpthread -lm; \
-	else $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; fi
+	@if ! grep -q detnni_ $<; then $(CC) -std=c99 -O0 $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; \
+	else case $* in kernels|hard) sets= ;; *) sets=-DDETNN_PORTABLE=1 ;; esac; \
+	    $(CC) $(TEST) $(WARN) $$sets -I. -Itests $< -o $@ -lpthread -lm; fi
 
 build/golden: tests/golden.c build/detnn.o
 	@echo "  CC   $<"

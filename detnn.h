@@ -488,7 +488,8 @@ typedef enum detnn_tensor { DETNN_TENSORS(DETNNI_ENUM) DETNN_TENSOR_COUNT } detn
     X(DETNN_ISA_SSE2,   "sse2")   /* x86 with SSE2, fma emulated */                                     \
     X(DETNN_ISA_AVX2,   "avx2")   /* x86 with AVX2 and FMA */                                           \
     X(DETNN_ISA_AVX512, "avx512") /* x86 with AVX-512 F, DQ, BW and VL */                               \
-    X(DETNN_ISA_NEON,   "neon")   /* AArch64 */
+    X(DETNN_ISA_NEON,   "neon")   /* AArch64 */                                                         \
+    X(DETNN_ISA_WASM,   "wasm")   /* WebAssembly compiled with -msimd128, fma emulated */
 typedef enum detnn_isa { DETNN_ISAS(DETNNI_ENUM) DETNN_ISA_COUNT } detnn_isa;
 #undef DETNNI_ENUM
 
@@ -1133,6 +1134,12 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #if DETNNI_X86
 #include <immintrin.h>
 #endif
+#if DETNNI_GNU && !DETNN_PORTABLE && defined(__wasm_simd128__)
+#define DETNNI_WASM 1
+#include <wasm_simd128.h>
+#else
+#define DETNNI_WASM 0
+#endif
 
 #if DETNNI_GNU
 #define DETNNI_UNUSED   __attribute__((unused))
@@ -1160,7 +1167,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_ISA_AVX2   2
 #define DETNNI_ISA_AVX512 3
 #define DETNNI_ISA_NEON   4
-#define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON ? 4 : 1) /* floats in the widest register of them */
+#define DETNNI_ISA_WASM   5
+#define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON || DETNNI_WASM ? 4 : 1) /* floats in the widest register of them */
 
 #define DETNNI_DATA static const /* small tables */
 
@@ -2486,6 +2494,46 @@ typedef struct { uint64x2_t a, b; } VM;
 #define r_mor          vorrq_u64
 #define r_any(x, y)    (vmaxvq_u32(vreinterpretq_u32_u64(vorrq_u64(x, y))) != 0)
 
+#elif DETNNI_ISA == DETNNI_ISA_WASM
+
+#define DETNNI_W 4
+#define DETNNI_TABLE 1
+typedef double detnni_f64x2 __attribute__((vector_size(16)));
+typedef float detnni_f32x4 __attribute__((vector_size(16)));
+typedef struct { v128_t a, b; } VD;
+typedef struct { v128_t a, b; } VI;
+typedef struct { v128_t a, b; } VM;
+#define r_set(x)       wasm_f64x2_splat(x)
+#define r_load(p)      wasm_f64x2_promote_low_f32x4(wasm_v128_load64_zero(p))
+#define r_store(p, x)  wasm_v128_store64_lane(p, wasm_f32x4_demote_f64x2_zero(x), 0)
+#define r_add(x, y)    ((v128_t)((detnni_f64x2)(x) + (detnni_f64x2)(y)))
+#define r_sub(x, y)    ((v128_t)((detnni_f64x2)(x) - (detnni_f64x2)(y)))
+#define r_mul(x, y)    ((v128_t)((detnni_f64x2)(x) * (detnni_f64x2)(y)))
+#define r_div(x, y)    ((v128_t)((detnni_f64x2)(x) / (detnni_f64x2)(y)))
+#define r_mad(x, y, z) r_add(r_mul(x, y), z)
+#define r_min(x, y)    wasm_f64x2_pmin(y, x)
+#define r_max(x, y)    wasm_f64x2_pmax(y, x)
+#define r_lt(x, y)     ((v128_t)((detnni_f64x2)(x) < (detnni_f64x2)(y)))
+#define r_sel(m, x, y) wasm_v128_bitselect(x, y, m)
+#define r_and          wasm_v128_and
+#define r_or           wasm_v128_or
+#define r_xor          wasm_v128_xor
+#define r_bits(x)      (x)
+#define r_double(x)    (x)
+#define r_at(t, i)     wasm_i64x2_make((int64_t)(t)[wasm_i64x2_extract_lane(i, 0) & 15], \
+                                       (int64_t)(t)[wasm_i64x2_extract_lane(i, 1) & 15])
+#define r_iset(x)      wasm_i64x2_splat((int64_t)(x))
+#define r_iadd         wasm_i64x2_add
+#define r_isub         wasm_i64x2_sub
+#define r_iand         wasm_v128_and
+#define r_ior          wasm_v128_or
+#define r_shl          wasm_i64x2_shl
+#define r_shr          wasm_u64x2_shr
+#define r_none(x, m)   wasm_i64x2_eq(wasm_v128_and(x, m), wasm_i64x2_splat(0))
+#define r_mnone        wasm_i64x2_splat(0)
+#define r_mor          wasm_v128_or
+#define r_any(x, y)    wasm_v128_any_true(wasm_v128_or(x, y))
+
 #endif
 
 #if DETNNI_ISA != DETNNI_ISA_SCALAR
@@ -3229,11 +3277,15 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #endif
 
 #define vf_ahead(p)   __builtin_prefetch(p)
+#if DETNNI_ISA == DETNNI_ISA_WASM
+#define vf_hide(p, q)
+#else
 #define vf_hide(p, q) __asm__("" : "+r"(p), "+r"(q)) /* the compiler forgets where these pointers came from */
+#endif
 
 #if defined(__clang__) && DETNNI_ISA == DETNNI_ISA_NEON /* clang would first load all and then spill it */
 #define vf_order(x) __asm__ volatile("" : "+w"(x))
-#elif defined(__clang__)
+#elif defined(__clang__) && DETNNI_ISA != DETNNI_ISA_WASM
 #define vf_order(x) __asm__ volatile("" : "+v"(x))
 #else
 #define vf_order(x)
@@ -3440,6 +3492,76 @@ DETNNI_FN VF vf_fma(VF a, VF b, VF c)
 #define vf_low2         vzip1q_f32
 #define vf_high2        vzip2q_f32
 DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return vld1q_f32(p); }
+
+#elif DETNNI_ISA == DETNNI_ISA_WASM
+
+#define VF v128_t
+#define VU v128_t
+#define VFM v128_t
+#define VL size_t
+#define vf_lanes(n)     (n)
+#define vf_set(x)       wasm_f32x4_splat(x)
+#define vf_load(p)      wasm_v128_load(p)
+#define vf_store(p, x)  wasm_v128_store(p, x)
+#define vf_get          DETNNI_N(vf_get)
+#define vf_put          DETNNI_N(vf_put)
+#define vf_add(x, y)    ((v128_t)((detnni_f32x4)(x) + (detnni_f32x4)(y)))
+#define vf_sub(x, y)    ((v128_t)((detnni_f32x4)(x) - (detnni_f32x4)(y)))
+#define vf_mul(x, y)    ((v128_t)((detnni_f32x4)(x) * (detnni_f32x4)(y)))
+#define vf_div(x, y)    ((v128_t)((detnni_f32x4)(x) / (detnni_f32x4)(y)))
+#define vf_sqrt         wasm_f32x4_sqrt
+#define vf_fma          DETNNI_N(vf_fma)
+#define vf_gt           DETNNI_N(vf_gt)
+#define vf_sel(m, x, y) wasm_v128_bitselect(x, y, m)
+#define vf_bits(x)      (x)
+#define vu_float(x)     (x)
+#define vu_set(x)       wasm_i32x4_splat((int32_t)(x))
+#define vu_load(p)      wasm_v128_load(p)
+#define vu_store(p, x)  wasm_v128_store(p, x)
+#define vu_and          wasm_v128_and
+#define vu_or           wasm_v128_or
+#define vu_xor          wasm_v128_xor
+#define vu_max          wasm_i32x4_max
+#define vu_sign(x)      wasm_i32x4_shr(x, 31)
+#define vu_ge           wasm_u32x4_ge
+#define vu_half(x)      wasm_i32x4_shuffle(x, x, 0, 2, 0, 2)
+#define vu_mul(x, y)    wasm_u64x2_extmul_low_u32x4(vu_half(x), vu_half(y))
+#define vu_add          wasm_i32x4_add
+#define vu_shr32(x)     wasm_u64x2_shr(x, 32)
+#define vu_shl32(x)     wasm_i64x2_shl(x, 32)
+#define vu_low(x, y)    wasm_i64x2_shuffle(x, y, 0, 2)
+#define vu_high(x, y)   wasm_i64x2_shuffle(x, y, 1, 3)
+#define vf_low2(x, y)   wasm_i32x4_shuffle(x, y, 0, 4, 1, 5)
+#define vf_high2(x, y)  wasm_i32x4_shuffle(x, y, 2, 6, 3, 7)
+DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return wasm_v128_load(p); }
+DETNNI_FN VFM vf_gt(VF x, VF y)
+{
+    v128_t m = (v128_t)((detnni_f32x4)x > (detnni_f32x4)y);
+    __asm__("" : "+r"(m)); /* else clang 14 makes a maximum of x < 0 ? 0 : x, which turns -0 into +0 */
+    return m;
+}
+/* detnni_fma_emulated for two lanes, the low ones of a, b, c; the sum goes to the low lanes of the result */
+DETNNI_FN v128_t DETNNI_N(fma2)(v128_t x, v128_t y, v128_t z)
+{
+    const detnni_f64x2 a = (detnni_f64x2)wasm_f64x2_promote_low_f32x4(x);
+    const detnni_f64x2 b = (detnni_f64x2)wasm_f64x2_promote_low_f32x4(y);
+    const detnni_f64x2 c = (detnni_f64x2)wasm_f64x2_promote_low_f32x4(z), p = a * b, s = p + c, t = s - p;
+    const detnni_f64x2 e = (p - (s - t)) + (c - t), zero = { 0.0, 0.0 };
+    const v128_t inexact = wasm_v128_or((v128_t)(e < zero), (v128_t)(e > zero));
+    const v128_t bits = (v128_t)s, one = wasm_i64x2_splat(1);
+    const v128_t even = wasm_i64x2_sub(wasm_v128_and(bits, one), one);
+    const v128_t step = wasm_v128_or(wasm_i64x2_shr(wasm_v128_xor(bits, (v128_t)e), 63), one); /* -1: towards zero */
+    const v128_t odd = wasm_i64x2_add(bits, wasm_v128_and(step, wasm_v128_and(inexact, even)));
+    return wasm_f32x4_demote_f64x2_zero(odd);
+}
+DETNNI_FN VF vf_fma(VF a, VF b, VF c)
+{
+    const v128_t low = DETNNI_N(fma2)(a, b, c);
+    a = wasm_i64x2_shuffle(a, a, 1, 1);
+    b = wasm_i64x2_shuffle(b, b, 1, 1);
+    c = wasm_i64x2_shuffle(c, c, 1, 1);
+    return wasm_i64x2_shuffle(low, DETNNI_N(fma2)(a, b, c), 0, 2);
+}
 
 #endif
 
@@ -4465,6 +4587,15 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
 #include DETNN_SELF
 #endif
+#if DETNNI_WASM
+#define DETNNI_ISA DETNNI_ISA_WASM
+#define DETNNI_SET DETNN_ISA_WASM
+#define DETNNI_FN static inline __attribute__((unused, always_inline))
+#define DETNNI_FN0 static __attribute__((noinline, unused))
+#define DETNNI_N(name) detnni_##name##_wasm
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
+#include DETNN_SELF
+#endif
 
 /* The kernels of a set, the fastest for AUTO; null where this machine or build has none. */
 static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
@@ -4482,6 +4613,9 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
 #endif
 #if DETNNI_NEON
     if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_NEON) return &detnni_kernels_neon;
+#endif
+#if DETNNI_WASM
+    if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_WASM) return &detnni_kernels_wasm;
 #endif
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
 }
@@ -7671,11 +7805,13 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_NEON
+#undef DETNNI_ISA_WASM
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
 #undef DETNNI_LANES
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
+#undef DETNNI_WASM
 #undef DETNNI_NOINLINE
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
