@@ -63,7 +63,7 @@ check: build/golden build/snippets build/trace_diff $(addprefix build/,$(TESTS))
 	@CC="$(CC)" CFLAGS="$(CFLAGS) $(WARN)" sh tests/check.sh $(TESTS)
 
 # The code blocks of README and manual, each compiled as a program of its own.
-build/snippets: README.md $(wildcard examples/*.md examples/*/*.md) detnn.h tests/snippets.sh build/detnn.o
+build/snippets: README.md $(wildcard examples/*.md examples/*/*.md) detnn.h tests/snippets.sh build/detnn.o build/linked/detnn.h
 	@echo "  CC   the code in README.md and the manual"
 	@sh tests/snippets.sh "$(CC)" "$(CFLAGS) $(WARN)"
 	@touch $@
@@ -71,7 +71,8 @@ build/snippets: README.md $(wildcard examples/*.md examples/*/*.md) detnn.h test
 examples:
 	@CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" sh tests/examples.sh
 
-HOST = 127.0.0.1 # 0.0.0.0: also for other machines, such as a phone
+# HOST=0.0.0.0 serves the page to other machines, too, such as a phone.
+HOST = 127.0.0.1
 PORT = 8000
 web: | build
 	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh examples/web/build.sh

@@ -18,11 +18,11 @@ name_of() { basename "${1%.c*}"; } # web/digits_web.c: digits_web; divergence.sh
 run() { # FILE FOLDER CC CXX FLAGS: the last line of what the example prints
     name=$(name_of "$1")
     mkdir -p "$2"
-    more= link=
-    [ $mode = quick ] && more=-DDETNNI_DONE link=build/detnn.o # the implementation is compiled already
+    header=. link=
+    [ $mode = quick ] && header=build/linked link=build/detnn.o # the implementation is compiled already
     case $1 in
     *.cpp) $4 $(echo "$5" | sed 's/-std=[^ ]*//') -std=c++11 -pthread -I. "examples/$1" -o "$2/$name" || return 1 ;;
-    *.c) $3 $5 -pthread $more -I. "examples/$1" $link -o "$2/$name" || return 1 ;;
+    *.c) $3 $5 -pthread -I$header "examples/$1" $link -o "$2/$name" || return 1 ;;
     *.sh) CC=$3 CFLAGS=$5 sh "examples/$1" >"$2/$name.out" || return 1 ;;
     esac
     case $1 in *.sh) ;; *) (cd "$2" && DETNN_DATA= "./$name" >"$name.out") || return 1 ;; esac
