@@ -2,6 +2,8 @@
 #
 #   make demo       the main job on real input: learns hand-written digits, twice, and compares the bits
 #   make check      the tests that need a C compiler and nothing more (under a minute)
+#   make examples   builds and runs all examples and compares their digests with tests/examples.txt
+#   make web        the page that trains in the browser: builds and serves it (clang, lld, python3; PORT=8000)
 #   make deps       installs what the rest needs (Debian or Ubuntu, as root)
 #   make check-all  every compiler, flag, platform, sanitizer and analyser
 #   make platforms  the conformance program on every compiler, flag and processor: "N passed, N failed" rows (ROWS=pattern)
@@ -10,6 +12,7 @@
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
 #   make bench      times against other libraries, as far as they are installed (GROUP=functions)
+#   make install    detnn.h with its pkg-config and CMake files (PREFIX=/usr/local, DESTDIR); make uninstall
 #   make clean
 #
 # CC, CFLAGS and DETNN_DATA (a folder with optdigits or MNIST for the demo) may be given.
@@ -20,11 +23,14 @@ TEST   = -std=c99 -O1
 WARN   = -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wdouble-promotion
 
 TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
-EXAMPLES = $(filter-out digits,$(patsubst examples/%.c,%,$(wildcard examples/*.c)))
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
+<<<<<<< HEAD
 .PHONY: help demo check examples deps check-all platforms size oracle prove bench bench-functions clean
+=======
+.PHONY: help demo check examples web deps check-all oracle prove bench bench-functions install uninstall clean
+>>>>>>> refs/heads/examples
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -59,14 +65,25 @@ build/%: examples/%.c $(wildcard examples/*.h) build/linked/detnn.h build/detnn.
 build:
 	@mkdir -p build
 
-check: build/golden build/snippets $(addprefix build/,$(TESTS) $(EXAMPLES))
-	@sh tests/check.sh $(TESTS)
+check: build/golden build/snippets build/trace_diff $(addprefix build/,$(TESTS))
+	@CC="$(CC)" CFLAGS="$(CFLAGS) $(WARN)" sh tests/check.sh $(TESTS)
 
 # The code blocks of README and manual, each compiled as a program of its own.
-build/snippets: README.md detnn.h tests/snippets.sh build/detnn.o
+build/snippets: README.md $(wildcard examples/*.md examples/*/*.md) detnn.h tests/snippets.sh build/detnn.o build/linked/detnn.h
 	@echo "  CC   the code in README.md and the manual"
 	@sh tests/snippets.sh "$(CC)" "$(CFLAGS) $(WARN)"
 	@touch $@
+
+examples:
+	@CC="$(CC)" CXX="$(CXX)" CFLAGS="$(CFLAGS)" sh tests/examples.sh
+
+# HOST=0.0.0.0 serves the page to other machines, too, such as a phone.
+HOST = 127.0.0.1
+PORT = 8000
+web: | build
+	@CC="$(CC)" CFLAGS="$(CFLAGS)" sh examples/web/build.sh
+	@echo "http://localhost:$(PORT)/ (or open build/web/index.html)"
+	@python3 -m http.server --bind $(HOST) --directory build/web $(PORT)
 
 deps:
 	sh tests/deps.sh
@@ -110,6 +127,21 @@ bench-functions: | build
 	@build/bench_functions | tee build/bench_functions.log | grep -v '^functions,'
 	@{ echo group,case,implementation,median,unit; grep '^functions,' build/bench_functions.log; } >build/bench.csv
 	@echo "build/bench.csv written"
+
+# The pkg-config and CMake files find the header from where they lie, so the folder may be moved.
+PREFIX  = /usr/local
+VERSION = $(shell sed -n 's/^.define DETNN_VERSION *"\(.*\)".*/\1/p' detnn.h)
+TO      = $(DESTDIR)$(PREFIX)
+PACKAGE = share/pkgconfig/detnn.pc share/cmake/detnn/detnn-config.cmake share/cmake/detnn/detnn-config-version.cmake
+install:
+	install -d "$(TO)/include" "$(TO)/share/pkgconfig" "$(TO)/share/cmake/detnn"
+	install -m 644 detnn.h "$(TO)/include/detnn.h"
+	for f in $(PACKAGE); do \
+	    in=examples/cmake/$${f##*/}; [ -f "$$in" ] || in=$$in.in; \
+	    sed 's/@VERSION@/$(VERSION)/' "$$in" >"$(TO)/$$f" && chmod 644 "$(TO)/$$f" || exit 1; \
+	done
+uninstall:
+	rm -f "$(TO)/include/detnn.h" $(PACKAGE:%="$(TO)/%")
 
 clean:
 	rm -rf build

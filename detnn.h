@@ -703,6 +703,27 @@ DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, de
  * the loss, a gradient or a new weight is not finite, the net is as after the step before), CALLBACK, STATE. */
 DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err);
 
+/* Shows how a long fit goes on:
+ *     detnn_progress_bar bar = detnn_progress_bar_default();
+ *     detnn_show_progress(&fit, &bar);
+ * after all else in fit is set; callbacks that are there are called as before, with their own user. In a terminal it
+ * is one line, renewed every second: epoch, share done, samples a second, time left, loss (of the step in the first
+ * epoch, then of the last epoch), validation loss. Elsewhere it is a line after each epoch, without times: the same
+ * text in every run. bar is used until the fit has ended, and can be shown again after that. */
+typedef struct detnn_progress_bar {
+    int (*write)(void *user, const char *text, size_t length); /* [to stderr; null, nothing, with DETNN_NO_STDIO] */
+    uint64_t (*clock)(void *user); /* [time(); null with DETNN_NO_STDIO] seconds from any moment on; null: no times */
+    void *user;                    /* [null] of write and clock */
+    int terminal;                  /* [1 where stderr is one] */
+    detnn_fit_desc fit;            /* from here on its own: fit as it was */
+    uint64_t first, since, now, skipped; /* first epoch; second counted from, second shown; samples before since */
+    size_t length;                 /* of the line that stands in the terminal */
+    int started, timed;
+    float loss, val_loss;
+} detnn_progress_bar;
+DETNN_API detnn_progress_bar detnn_progress_bar_default(void);
+DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar);
+
 /* One step on all samples of data, as one batch in their order (online learning: count = 1).
  * loss: the step's mean loss before the update, or null. Errors as fit. */
 DETNN_API detnn_result detnn_train_batch(detnn_net *net, const detnn_data *data, float *loss, detnn_error *err);
@@ -1025,6 +1046,16 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if !DETNN_NO_STDIO
 #include <stdio.h>
+#include <time.h>
+#if defined(_WIN32)
+#include <io.h>
+#define DETNNI_TERMINAL() (_isatty(2) != 0) /* is stderr one? */
+#elif defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#define DETNNI_TERMINAL() (isatty(2) != 0)
+#else
+#define DETNNI_TERMINAL() 0
+#endif
 #endif
 #if DETNN_THREADS && defined(_WIN32)
 #ifndef WIN32_LEAN_AND_MEAN
@@ -1444,20 +1475,22 @@ static void detnni_put_number(detnni_text *t, uint64_t v, unsigned base, int dig
     while (n) detnni_put(t, d[--n]);
 }
 
-/* Six significant digits, for people. */
-static void detnni_put_float(detnni_text *t, float f)
+/* That many significant digits, at most 8, for people. */
+static void detnni_put_float(detnni_text *t, float f, int digits)
 {
-    double v = (double)f, p;
-    uint64_t m;
-    int e = 0, digits = 6, i;
+    double v = (double)f, p = 1.0;
+    uint64_t m, most;
+    int e = 0, i;
     if (detnni_nan(f)) { detnni_put(t, 'N'); detnni_put(t, 'a'); detnni_put(t, 'N'); return; }
     if (v < 0.0) { detnni_put(t, '-'); v = -v; }
     if (!detnni_finite(f)) { detnni_put(t, 'i'); detnni_put(t, 'n'); detnni_put(t, 'f'); return; }
     if (v == 0.0) { detnni_put(t, '0'); return; }
     while (v >= 10.0) { v /= 10.0; e++; }
     while (v < 1.0) { v *= 10.0; e--; }
-    m = (uint64_t)(v * 100000.0 + 0.5);
-    if (m >= 1000000) { m /= 10; e++; }
+    for (i = 1; i < digits; i++) p *= 10.0;
+    m = (uint64_t)(v * p + 0.5);
+    most = (uint64_t)p * 10;
+    if (m >= most) { m /= 10; e++; }
     while (digits > 1 && m % 10 == 0) { m /= 10; digits--; }
     if (e < -5 || e > 8) {
         for (p = 1.0, i = 1; i < digits; i++) p *= 10.0;
@@ -1478,7 +1511,7 @@ static void detnni_put_float(detnni_text *t, float f)
 }
 
 /* %s string, %z size_t, %l uint64_t, %x uint32_t and %X uint64_t in all hexadecimal digits, %g double
- * (a float). Always terminated where there is room for that. */
+ * (a float), %% itself. Always terminated where there is room for that. */
 static void detnni_vformat(detnni_text *t, const char *format, va_list args)
 {
     for (; *format; format++) {
@@ -1489,8 +1522,8 @@ static void detnni_vformat(detnni_text *t, const char *format, va_list args)
         case 'l': detnni_put_number(t, va_arg(args, uint64_t), 10, 1); break;
         case 'x': detnni_put_number(t, va_arg(args, uint32_t), 16, 8); break;
         case 'X': detnni_put_number(t, va_arg(args, uint64_t), 16, 16); break;
-        case 'g': detnni_put_float(t, (float)va_arg(args, double)); break;
-        default: break;
+        case 'g': detnni_put_float(t, (float)va_arg(args, double), 6); break;
+        default: detnni_put(t, *format); break;
         }
     }
     if (t->size) t->p[t->length < t->size ? t->length : t->size - 1] = 0;
@@ -7530,6 +7563,142 @@ DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const d
     DETNNI_GUARDED(detnni_fit(net, data, fit, err));
 }
 
+/* ---- Progress bar ---- */
+
+#if !DETNN_NO_STDIO
+static int detnni_bar_write(void *user, const char *text, size_t length)
+{
+    (void)user;
+    return fwrite(text, 1, length, stderr) != length || fflush(stderr);
+}
+
+static uint64_t detnni_bar_clock(void *user)
+{
+    (void)user;
+    return (uint64_t)time(0);
+}
+#endif
+
+DETNN_API detnn_progress_bar detnn_progress_bar_default(void)
+{
+    detnn_progress_bar bar;
+    DETNNI_ZERO(&bar, sizeof bar);
+#if !DETNN_NO_STDIO
+    bar.write = detnni_bar_write;
+    bar.clock = detnni_bar_clock;
+    bar.terminal = DETNNI_TERMINAL();
+#endif
+    return bar;
+}
+
+static void detnni_bar_loss(detnni_text *t, const detnn_progress_bar *bar, int validation)
+{
+    detnni_format(t, "  loss ");
+    detnni_put_float(t, bar->loss, 4);
+    if (!validation) return;
+    detnni_format(t, "  val ");
+    detnni_put_float(t, bar->val_loss, 4);
+}
+
+/* The line in the terminal; last: nothing comes after it. */
+static void detnni_bar_line(detnn_progress_bar *bar, const detnn_progress *p, int validation, int last)
+{
+    char text[256];
+    detnni_text t = { text, sizeof text, 0 };
+    const uint64_t all = bar->fit.epochs * p->samples, done = (p->epoch - bar->first) * p->samples + p->position;
+    const uint64_t seconds = bar->now - bar->since, fresh = done - bar->skipped;
+    size_t i, length;
+    detnni_format(&t, "\repoch %l/%l [", p->epoch - bar->first + 1, bar->fit.epochs);
+    for (i = 0; i < 10; i++) detnni_put(&t, (double)done * 10.0 >= (double)(i + 1) * (double)all ? '=' : ' ');
+    detnni_format(&t, "] %l %%", (uint64_t)(100.0 * ((double)done / (double)all)));
+    if (bar->timed && seconds && fresh) {
+        const uint64_t left = (uint64_t)((double)(all - done) * ((double)seconds / (double)fresh) + 0.5);
+        detnni_format(&t, "  %l samples/s", fresh / seconds);
+        if (!last) {
+            detnni_format(&t, "  %l:", left / 60);
+            detnni_put_number(&t, left % 60, 10, 2);
+            detnni_format(&t, " left");
+        }
+    }
+    detnni_bar_loss(&t, bar, validation);
+    length = t.length;
+    while (t.length < bar->length) detnni_put(&t, ' '); /* over what is left of a longer line */
+    bar->length = length;
+    if (last) detnni_put(&t, '\n');
+    bar->write(bar->user, text, t.length);
+}
+
+/* Begins at the first call of a fit. 1 where a second has begun since the last time. */
+static int detnni_bar_tick(detnn_progress_bar *bar, const detnn_progress *p)
+{
+    const uint64_t now = bar->clock ? bar->clock(bar->user) : 0;
+    if (!bar->started) {
+        bar->started = 1;
+        bar->timed = 0;
+        bar->length = 0;
+        bar->first = p->epoch;
+        bar->now = now;
+    }
+    if (now == bar->now) return 0;
+    bar->now = now;
+    if (!bar->timed) { /* the rate is counted from the beginning of a second */
+        bar->timed = 1;
+        bar->since = now;
+        bar->skipped = (p->epoch - bar->first) * p->samples + p->position;
+    }
+    return 1;
+}
+
+static int detnni_bar_step(void *user, detnn_net *net, const detnn_progress *p)
+{
+    detnn_progress_bar *bar = (detnn_progress_bar *)user;
+    const int answer = bar->fit.on_step ? bar->fit.on_step(bar->fit.user, net, p) : DETNN_GO_ON;
+    const int tick = detnni_bar_tick(bar, p), later = p->epoch > bar->first;
+    const int validation = later && (bar->fit.validation || bar->fit.validation_split > 0.0f);
+    if (!later) bar->loss = p->loss;
+    if (bar->write && bar->terminal && (tick || answer)) detnni_bar_line(bar, p, validation, answer);
+    if (answer) bar->started = 0;
+    return answer;
+}
+
+static int detnni_bar_epoch(void *user, detnn_net *net, const detnn_progress *p)
+{
+    detnn_progress_bar *bar = (detnn_progress_bar *)user;
+    const int answer = bar->fit.on_epoch ? bar->fit.on_epoch(bar->fit.user, net, p) : DETNN_GO_ON;
+    const int tick = detnni_bar_tick(bar, p);
+    const int validation = bar->fit.validation || bar->fit.validation_split > 0.0f;
+    const int last = answer || p->epoch + 1 - bar->first == bar->fit.epochs
+                     || (bar->fit.patience && net->state->stale >= bar->fit.patience);
+    bar->loss = p->loss;
+    bar->val_loss = p->val_loss;
+    if (bar->write && bar->terminal && (tick || last)) detnni_bar_line(bar, p, validation, last);
+    if (bar->write && !bar->terminal) {
+        char text[128];
+        detnni_text t = { text, sizeof text, 0 };
+        detnni_format(&t, "epoch %l/%l", p->epoch + 1 - bar->first, bar->fit.epochs);
+        detnni_bar_loss(&t, bar, validation);
+        detnni_put(&t, '\n');
+        bar->write(bar->user, text, t.length);
+    }
+    if (last) bar->started = 0;
+    return answer;
+}
+
+DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar)
+{
+    detnn_fit_desc inner = *fit;
+    if (fit->on_epoch == detnni_bar_epoch && fit->user == bar) { /* shown before: its callbacks are those of then */
+        inner.on_step = bar->fit.on_step;
+        inner.on_epoch = bar->fit.on_epoch;
+        inner.user = bar->fit.user;
+    }
+    bar->fit = inner;
+    bar->started = 0;
+    fit->on_step = detnni_bar_step;
+    fit->on_epoch = detnni_bar_epoch;
+    fit->user = bar;
+}
+
 /* ==== 20. Level 3: the building blocks ================================================================== */
 
 /* IEEE 754-2019 maximum. */
@@ -7879,6 +8048,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_ONE_SET
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
+#undef DETNNI_TERMINAL
 #undef DETNNI_TEXT
 #undef DETNNI_UNUSED
 #undef DETNNI_X86

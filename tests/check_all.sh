@@ -152,7 +152,7 @@ row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scal
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
-for s in break freestanding break_platforms; do row "tests/$s.sh" bash script tests/$s.sh; done
+for s in break freestanding break_platforms package examples web; do row "tests/$s.sh" bash script tests/$s.sh; done
 wait
 count() { cat $out/*.result 2>/dev/null | grep -c "$1"; }
 passed=$(count ok) failed=$(count FAILED) skipped=$(count skipped)
