@@ -29,7 +29,8 @@ help:
 demo: build/digits
 	@build/digits
 
-# Tests that reach into the implementation include it; the others link build/detnn.o, which is compiled once.
+# Tests that reach into the implementation include it, with plain kernels alone where it is not about the others; all
+# else links build/detnn.o, which is compiled once: build/linked/detnn.h takes the implementation out of what includes it.
 build/detnn.o: detnn.h | build
 	@echo "  CC   detnn.h"
 	@printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >build/detnn.c
@@ -37,16 +38,21 @@ build/detnn.o: detnn.h | build
 
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@if grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread -lm; \
+	@if grep -q detnni_kernels_of $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread -lm; \
+	elif grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -DDETNN_PORTABLE=1 -I. -Itests $< -o $@ -lpthread -lm; \
 	else $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; fi
 
 build/golden: tests/golden.c build/detnn.o
 	@echo "  CC   $<"
 	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@
 
-build/%: examples/%.c $(wildcard examples/*.h) detnn.h | build
+build/linked/detnn.h: | build
+	@mkdir -p build/linked
+	@printf '#undef DETNN_IMPLEMENTATION\n#include "../../detnn.h"\n' >$@
+
+build/%: examples/%.c $(wildcard examples/*.h) build/linked/detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@$(CC) $(CFLAGS) $(WARN) -I. $< -o $@
+	@$(CC) $(CFLAGS) $(WARN) -Ibuild/linked $< build/detnn.o -o $@
 
 build:
 	@mkdir -p build

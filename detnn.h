@@ -855,16 +855,16 @@ DETNN_API float detnn_batch_sum(const float *x, size_t n);
 /* y = softmax(x), as C8; y may be x. */
 DETNN_API void detnn_softmax(const float *x, size_t n, float *y);
 
-/* The three products of C2. z [rows][out] = x w + b (b may be null); dx [rows][in] = dz w^T;
- * dw [in][out] and db [out] (may be null) summed over rows, tmp of the caller: out floats for every
- * doubling of the leaves, so out * 26 is enough for 2^32 rows (null up to 64 rows). Outputs are apart
- * from inputs. */
+/* The three products of C2. z [rows][out] = x w + b (b may be null); dx [rows][in] = dz w^T; dw [in][out] and db [out]
+ * (may be null) summed over rows. Outputs are apart from inputs. scratch: detnn_dense_scratch(rows, in, out) floats,
+ * which may be none; detnn_dense_forward also takes null, and is slower then. */
+DETNN_API size_t detnn_dense_scratch(size_t rows, size_t in, size_t out);
 DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out,
-                                   float *z);
+                                   float *z, float *scratch);
 DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out,
-                                          float *dx);
+                                          float *dx, float *scratch);
 DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out,
-                                           float *dw, float *db, float *tmp);
+                                           float *dw, float *db, float *scratch);
 
 /* y = activation(z); alpha as in detnn_layer; y may be z. Not softmax. */
 DETNN_API void detnn_activate(detnn_activation activation, float alpha, const float *z, size_t n, float *y);
@@ -1164,6 +1164,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #elif defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC push_options
 #ifdef __OPTIMIZE__
 #pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic") /* -O2 alone leaves the kernels' loops as they are */
@@ -1212,6 +1213,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #define DETNNI_ISA_AVX2   2
 #define DETNNI_ISA_AVX512 3
 #define DETNNI_ISA_NEON   4
+#define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON ? 4 : 1) /* floats in the widest register of them */
 
 #define DETNNI_DATA static const /* small tables */
 
@@ -1249,6 +1251,14 @@ static inline DETNNI_UNUSED int detnni_nan(float x) { return (detnni_float_bits(
 static inline DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_bits(x) - 1 < 0x7f800000; }
 static inline DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
 static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
+
+/* floor(log2(n)), 0 for 0 */
+static inline DETNNI_UNUSED size_t detnni_log2(size_t n)
+{
+    size_t l = 0;
+    while (n >>= 1) l++;
+    return l;
+}
 
 /* Does the target the program is compiled for have fma? Only then is the builtin certain to be the
  * instruction; C libraries' fmaf is wrong on several platforms. */
@@ -2222,12 +2232,51 @@ typedef struct detnni_update {
     float keep;        /* AdamW: 1 - lr * weight_decay */
 } detnni_update;
 
+/* A product of a dense layer: the columns [from, to) of z or of dx, or the rows [from, to) of dw, so that many threads
+ * may share one; scratch [room], of detnni_room floats (forward does without it where it is null). */
+typedef struct detnni_dense {
+    size_t rows, in, out, from, to;
+    float *scratch;
+    size_t room;
+} detnni_dense;
+
+static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t to, float *scratch, size_t room)
+{
+    detnni_dense p;
+    p.rows = rows;
+    p.in = in;
+    p.out = out;
+    p.from = 0;
+    p.to = to;
+    p.scratch = scratch;
+    p.room = room;
+    return p;
+}
+
+/* The scratch of detnn_dense_forward's and, where training, the gradients' kernels: for columns and panels that vector
+ * kernels pack, and for the levels of the tree over samples. More would not be used. */
+static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
+{
+    const size_t lanes = 2 * DETNNI_LANES, levels = rows > 64 ? detnni_log2((rows - 1) / 64) + 2 : 0;
+    const size_t k = detnni_min(in, 4096), n = detnni_min(out, 4096), m = detnni_min(rows, 4096);
+    size_t room = 0, most;
+    if (training) room = levels > (size_t)-1 / 8 / (out + 1) ? (size_t)-1 / 8 : levels * out;
+    if (lanes == 2) return room;
+    most = k * lanes + (in % 1024 ? 0 : 175 * (k + 16));
+    if (room < most) room = most;
+    most = 112 * lanes + (m + lanes) * n + (out % 1024 ? 0 : 112 * (n + 16));
+    if (training && room < most) room = most;
+    most = levels * 14 * lanes + m * lanes + (out > 256 || in % 1024 == 0 ? 160 * m : 0);
+    if (training && room < most) room = most;
+    return room;
+}
+
 typedef struct detnni_kernels {
     detnn_isa isa;
-    void (*forward)(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out, float *z);
-    void (*input_gradient)(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx);
-    void (*weight_gradient)(const float *x, const float *dz, size_t rows, size_t in, size_t out, float *dw, float *db,
-                            float *tmp);
+    void (*forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z);
+    void (*input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx);
+    void (*weight_gradient)(const detnni_dense *p, const float *x, const float *dz, float *dw, float *db);
+    float (*max)(const float *x, size_t n);
     float (*sum)(const float *x, size_t n);
     float (*dot)(const float *x, const float *y, size_t n);
     void (*softmax)(const float *z, size_t n, float *p, float *max, float *sum);
@@ -2926,29 +2975,31 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_ROUND
 
 
+#if DETNNI_ISA == DETNNI_ISA_SCALAR
+
 /* z = x w + b (C2). */
-DETNNI_FN0 void DETNNI_N(forward)(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out,
-                                  float *z)
+DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
     size_t m, k, n;
-    for (m = 0; m < rows; m++) {
-        float *DETNNI_RESTRICT acc = z + m * out;
-        for (n = 0; n < out; n++) acc[n] = b ? b[n] : 0.0f;
-        for (k = 0; k < in; k++) {
-            const float *DETNNI_RESTRICT row = w + k * out;
-            float xk = x[m * in + k];
-            for (n = 0; n < out; n++) acc[n] = DETNNI_FMA(xk, row[n], acc[n]);
+    for (m = 0; m < p->rows; m++) {
+        float *DETNNI_RESTRICT acc = z + m * p->out;
+        for (n = p->from; n < p->to; n++) acc[n] = b ? b[n] : 0.0f;
+        for (k = 0; k < p->in; k++) {
+            const float *DETNNI_RESTRICT row = w + k * p->out;
+            float xk = x[m * p->in + k];
+            for (n = p->from; n < p->to; n++) acc[n] = DETNNI_FMA(xk, row[n], acc[n]);
         }
     }
 }
 
 /* dx = dz w^T (C2); eight chains at a time hide the latency of fma. */
-DETNNI_FN0 void DETNNI_N(input_gradient)(const float *dz, const float *w, size_t rows, size_t in, size_t out, float *dx)
+DETNNI_FN0 void DETNNI_N(input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx)
 {
+    const size_t out = p->out;
     size_t m, k, n, i;
-    for (m = 0; m < rows; m++)
-        for (k = 0; k < in; k += 8) {
-            size_t chains = in - k < 8 ? in - k : 8;
+    for (m = 0; m < p->rows; m++)
+        for (k = p->from; k < p->to; k += 8) {
+            size_t chains = p->to - k < 8 ? p->to - k : 8;
             float acc[8] = { 0, 0, 0, 0, 0, 0, 0, 0 };
             for (n = 0; n < out; n++) {
                 float d = dz[m * out + n];
@@ -2957,7 +3008,7 @@ DETNNI_FN0 void DETNNI_N(input_gradient)(const float *dz, const float *w, size_t
                 else
                     for (i = 0; i < chains; i++) acc[i] = DETNNI_FMA(d, w[(k + i) * out + n], acc[i]);
             }
-            for (i = 0; i < chains; i++) dx[m * in + k + i] = acc[i];
+            for (i = 0; i < chains; i++) dx[m * p->in + k + i] = acc[i];
         }
 }
 
@@ -2981,13 +3032,14 @@ DETNNI_FN0 void DETNNI_N(outer_sum)(const float *x, size_t stride, const float *
     }
 }
 
-DETNNI_FN0 void DETNNI_N(weight_gradient)(const float *x, const float *dz, size_t rows, size_t in, size_t out,
-                                          float *dw, float *db, float *tmp)
+DETNNI_FN0 void DETNNI_N(weight_gradient)(const detnni_dense *p, const float *x, const float *dz, float *dw,
+                                          float *db)
 {
     const float one = 1.0f; /* fma(1, dz, acc) is acc + dz */
     size_t k;
-    for (k = 0; k < in; k++) DETNNI_N(outer_sum)(x + k, in, dz, rows, out, dw + k * out, tmp);
-    if (db) DETNNI_N(outer_sum)(&one, 0, dz, rows, out, db, tmp);
+    for (k = p->from; k < p->to; k++)
+        DETNNI_N(outer_sum)(x + k, p->in, dz, p->rows, p->out, dw + k * p->out, p->scratch);
+    if (db) DETNNI_N(outer_sum)(&one, 0, dz, p->rows, p->out, db, p->scratch);
 }
 
 /* Sums along a vector (C4). */
@@ -3050,6 +3102,8 @@ DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
     }
     return largest;
 }
+
+DETNNI_FN0 float DETNNI_N(max)(const float *x, size_t n) { return detnn_max(x, n); }
 
 /* p = softmax(z), which may be z; max and sum as m and s of C8. */
 DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
@@ -3199,10 +3253,1174 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
     return largest;
 }
 
+#else
+
+/* The vector layer of floats: VF is a register of DETNNI_W floats, VU the same bits as integers, VFM a mask of lanes,
+   VL the first so many lanes. Operations on VF are rounded once each. */
+
+/* Which tiles of a product there are (see below): the most rows; X(rows) for all and for some; X(rows, vectors) */
+#if DETNNI_ISA == DETNNI_ISA_AVX512 || DETNNI_ISA == DETNNI_ISA_NEON
+#define DETNNI_MOST 14
+#define DETNNI_TALL(X) X(10) X(11) X(12) X(13) X(14)
+#define DETNNI_ALL(X)  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define DETNNI_SOME(X) X(1) X(2) X(4) X(6) X(8) X(10) X(12) X(14)
+#define DETNNI_WIDE(X) X(1, 4) X(1, 8) X(2, 4) X(2, 8) X(3, 4) X(3, 8) X(4, 4)
+#elif DETNNI_ISA == DETNNI_ISA_AVX2
+#define DETNNI_MOST 6
+#define DETNNI_TALL(X) X(4) X(5) X(6)
+#define DETNNI_ALL(X)  X(1) X(2) X(3) X(4) X(5) X(6)
+#define DETNNI_SOME(X) X(1) X(2) X(4) X(6)
+#define DETNNI_WIDE(X) X(1, 4) X(1, 8) X(2, 4) X(3, 4)
+#else /* emulated fma wants the registers */
+#define DETNNI_MOST 2
+#define DETNNI_TALL(X) X(2)
+#define DETNNI_ALL(X)  X(1) X(2)
+#define DETNNI_SOME(X) X(1) X(2)
+#define DETNNI_WIDE(X)
+#endif
+
+#define vf_ahead(p)   __builtin_prefetch(p)
+#define vf_hide(p, q) __asm__("" : "+r"(p), "+r"(q)) /* the compiler forgets where these pointers came from */
+
+#if defined(__clang__) && DETNNI_ISA == DETNNI_ISA_NEON /* clang would first load all and then spill it */
+#define vf_order(x) __asm__ volatile("" : "+w"(x))
+#elif defined(__clang__)
+#define vf_order(x) __asm__ volatile("" : "+v"(x))
+#else
+#define vf_order(x)
+#endif
+
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+
+#define VF __m512
+#define VU __m512i
+#define VFM __mmask16
+#define VL __mmask16
+#define vf_lanes(n)     ((__mmask16)((1u << (n)) - 1)) /* a mask of the first n, as vf_get and vf_put take it */
+#define vf_set(x)       _mm512_set1_ps(x)
+#define vf_load(p)      _mm512_loadu_ps(p)
+#define vf_store(p, x)  _mm512_storeu_ps(p, x)
+#define vf_get(p, m)    _mm512_maskz_loadu_ps(m, p)
+#define vf_put(p, m, x) _mm512_mask_storeu_ps(p, m, x)
+#define vf_add(x, y)    ((VF)((x) + (y)))
+#define vf_sub(x, y)    ((VF)((x) - (y)))
+#define vf_mul(x, y)    ((VF)((x) * (y)))
+#define vf_div(x, y)    ((VF)((x) / (y)))
+#define vf_sqrt         _mm512_sqrt_ps
+#define vf_fma          _mm512_fmadd_ps
+#define vf_gt(x, y)     _mm512_cmp_ps_mask(x, y, _CMP_GT_OQ)
+#define vf_sel(m, x, y) _mm512_mask_blend_ps(m, y, x)
+#define vf_bits         _mm512_castps_si512
+#define vu_float        _mm512_castsi512_ps
+#define vu_set(x)       _mm512_set1_epi32((int)(x))
+#define vu_load(p)      _mm512_loadu_si512(p)
+#define vu_store(p, x)  _mm512_storeu_si512(p, x)
+#define vu_and          _mm512_and_si512
+#define vu_or           _mm512_or_si512
+#define vu_xor          _mm512_xor_si512
+#define vu_max          _mm512_max_epi32
+#define vu_sign(x)      _mm512_srai_epi32(x, 31)
+#define vu_ge           _mm512_cmpge_epu32_mask
+#define vu_mul          _mm512_mul_epu32
+#define vu_add          _mm512_add_epi32
+#define vu_shr32(x)     _mm512_srli_epi64(x, 32)
+#define vu_shl32(x)     _mm512_slli_epi64(x, 32)
+#define vu_low          _mm512_unpacklo_epi64
+#define vu_high         _mm512_unpackhi_epi64
+#define vf_low2         _mm512_unpacklo_ps
+#define vf_high2        _mm512_unpackhi_ps
+DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
+{
+    VF x = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 4 * s), 1);
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 8 * s), 2);
+    return _mm512_insertf32x4(x, _mm_loadu_ps(p + 12 * s), 3);
+}
+
+#elif DETNNI_ISA == DETNNI_ISA_AVX2
+
+#define VF __m256
+#define VU __m256i
+#define VFM __m256
+#define VL __m256i
+#define vf_lanes(n)     _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+#define vf_set(x)       _mm256_set1_ps(x)
+#define vf_load(p)      _mm256_loadu_ps(p)
+#define vf_store(p, x)  _mm256_storeu_ps(p, x)
+#define vf_get(p, m)    _mm256_maskload_ps(p, m)
+#define vf_put(p, m, x) _mm256_maskstore_ps(p, m, x)
+#define vf_add(x, y)    ((VF)((x) + (y)))
+#define vf_sub(x, y)    ((VF)((x) - (y)))
+#define vf_mul(x, y)    ((VF)((x) * (y)))
+#define vf_div(x, y)    ((VF)((x) / (y)))
+#define vf_sqrt         _mm256_sqrt_ps
+#define vf_fma          _mm256_fmadd_ps
+#define vf_gt(x, y)     _mm256_cmp_ps(x, y, _CMP_GT_OQ)
+#define vf_sel(m, x, y) _mm256_blendv_ps(y, x, m)
+#define vf_bits         _mm256_castps_si256
+#define vu_float        _mm256_castsi256_ps
+#define vu_set(x)       _mm256_set1_epi32((int)(x))
+#define vu_load(p)      _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define vu_store(p, x)  _mm256_storeu_si256((__m256i *)(void *)(p), x)
+#define vu_and          _mm256_and_si256
+#define vu_or           _mm256_or_si256
+#define vu_xor          _mm256_xor_si256
+#define vu_max          _mm256_max_epi32
+#define vu_sign(x)      _mm256_srai_epi32(x, 31)
+#define vu_ge(x, y)     _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, y), x))
+#define vu_mul          _mm256_mul_epu32
+#define vu_add          _mm256_add_epi32
+#define vu_shr32(x)     _mm256_srli_epi64(x, 32)
+#define vu_shl32(x)     _mm256_slli_epi64(x, 32)
+#define vu_low          _mm256_unpacklo_epi64
+#define vu_high         _mm256_unpackhi_epi64
+#define vf_low2         _mm256_unpacklo_ps
+#define vf_high2        _mm256_unpackhi_ps
+DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * s), 1);
+}
+
+#elif DETNNI_ISA == DETNNI_ISA_SSE2
+
+#define VF __m128
+#define VU __m128i
+#define VFM __m128
+#define VL size_t
+#define vf_lanes(n)     (n)
+#define vf_set(x)       _mm_set1_ps(x)
+#define vf_load(p)      _mm_loadu_ps(p)
+#define vf_store(p, x)  _mm_storeu_ps(p, x)
+#define vf_get          DETNNI_N(vf_get)
+#define vf_put          DETNNI_N(vf_put)
+#define vf_add(x, y)    ((VF)((x) + (y)))
+#define vf_sub(x, y)    ((VF)((x) - (y)))
+#define vf_mul(x, y)    ((VF)((x) * (y)))
+#define vf_div(x, y)    ((VF)((x) / (y)))
+#define vf_sqrt         _mm_sqrt_ps
+#define vf_fma          DETNNI_N(vf_fma)
+#define vf_gt           _mm_cmpgt_ps
+#define vf_sel(m, x, y) _mm_or_ps(_mm_and_ps(m, x), _mm_andnot_ps(m, y))
+#define vf_bits         _mm_castps_si128
+#define vu_float        _mm_castsi128_ps
+#define vu_set(x)       _mm_set1_epi32((int)(x))
+#define vu_load(p)      _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define vu_store(p, x)  _mm_storeu_si128((__m128i *)(void *)(p), x)
+#define vu_and          _mm_and_si128
+#define vu_or           _mm_or_si128
+#define vu_xor          _mm_xor_si128
+#define vu_max          DETNNI_N(vu_max)
+#define vu_sign(x)      _mm_srai_epi32(x, 31)
+#define vu_turn(x)      vu_xor(x, vu_set(1u << 31)) /* unsigned order to signed */
+#define vu_ge(x, y)     _mm_castsi128_ps(vu_xor(_mm_cmplt_epi32(vu_turn(x), vu_turn(y)), vu_set(-1)))
+#define vu_mul          _mm_mul_epu32
+#define vu_add          _mm_add_epi32
+#define vu_shr32(x)     _mm_srli_epi64(x, 32)
+#define vu_shl32(x)     _mm_slli_epi64(x, 32)
+#define vu_low          _mm_unpacklo_epi64
+#define vu_high         _mm_unpackhi_epi64
+#define vf_low2         _mm_unpacklo_ps
+#define vf_high2        _mm_unpackhi_ps
+DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return _mm_loadu_ps(p); }
+DETNNI_FN VU vu_max(VU x, VU y)
+{
+    VU m = _mm_cmpgt_epi32(x, y);
+    return _mm_or_si128(_mm_and_si128(m, x), _mm_andnot_si128(m, y));
+}
+/* detnni_fma_emulated for two lanes */
+DETNNI_FN __m128d DETNNI_N(odd_sum)(__m128d a, __m128d b, __m128d c)
+{
+    __m128d p = _mm_mul_pd(a, b), s = _mm_add_pd(p, c), t = _mm_sub_pd(s, p), zero = _mm_setzero_pd();
+    __m128d e = _mm_add_pd(_mm_sub_pd(p, _mm_sub_pd(s, t)), _mm_sub_pd(c, t));
+    __m128i inexact = _mm_castpd_si128(_mm_or_pd(_mm_cmplt_pd(e, zero), _mm_cmpgt_pd(e, zero)));
+    __m128i i = _mm_castpd_si128(s);
+    __m128i even = _mm_sub_epi64(_mm_and_si128(i, _mm_set1_epi64x(1)), _mm_set1_epi64x(1));
+    /* 0, or -1 towards zero */
+    __m128i step = _mm_srai_epi32(_mm_shuffle_epi32(_mm_xor_si128(i, _mm_castpd_si128(e)), 0xf5), 31);
+    step = _mm_or_si128(step, _mm_set1_epi64x(1));
+    return _mm_castsi128_pd(_mm_add_epi64(i, _mm_and_si128(step, _mm_and_si128(inexact, even))));
+}
+DETNNI_FN VF vf_fma(VF a, VF b, VF c)
+{
+    __m128d low = DETNNI_N(odd_sum)(_mm_cvtps_pd(a), _mm_cvtps_pd(b), _mm_cvtps_pd(c)), high;
+    a = _mm_movehl_ps(a, a);
+    b = _mm_movehl_ps(b, b);
+    c = _mm_movehl_ps(c, c);
+    high = DETNNI_N(odd_sum)(_mm_cvtps_pd(a), _mm_cvtps_pd(b), _mm_cvtps_pd(c));
+    return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+}
+
+#elif DETNNI_ISA == DETNNI_ISA_NEON
+
+#define VF float32x4_t
+#define VU uint32x4_t
+#define VFM uint32x4_t
+#define VL size_t
+#define vf_lanes(n)     (n)
+#define vf_set(x)       vdupq_n_f32(x)
+#define vf_load(p)      vld1q_f32(p)
+#define vf_store(p, x)  vst1q_f32(p, x)
+#define vf_get          DETNNI_N(vf_get)
+#define vf_put          DETNNI_N(vf_put)
+#define vf_add          vaddq_f32
+#define vf_sub          vsubq_f32
+#define vf_mul          vmulq_f32
+#define vf_div          vdivq_f32
+#define vf_sqrt         vsqrtq_f32
+#define vf_fma(x, y, z) vfmaq_f32(z, x, y)
+#define vf_gt           vcgtq_f32
+#define vf_sel          vbslq_f32
+#define vf_bits         vreinterpretq_u32_f32
+#define vu_float        vreinterpretq_f32_u32
+#define vu_set(x)       vdupq_n_u32(x)
+#define vu_load(p)      vld1q_u32(p)
+#define vu_store(p, x)  vst1q_u32(p, x)
+#define vu_and          vandq_u32
+#define vu_or           vorrq_u32
+#define vu_xor          veorq_u32
+#define vu_max(x, y)    vreinterpretq_u32_s32(vmaxq_s32(vreinterpretq_s32_u32(x), vreinterpretq_s32_u32(y)))
+#define vu_sign(x)      vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_u32(x), 31))
+#define vu_ge           vcgeq_u32
+#define vu_half(x)      vmovn_u64(vreinterpretq_u64_u32(x))
+#define vu_mul(x, y)    vreinterpretq_u32_u64(vmull_u32(vu_half(x), vu_half(y)))
+#define vu_add          vaddq_u32
+#define vu_shr32(x)     vreinterpretq_u32_u64(vshrq_n_u64(vreinterpretq_u64_u32(x), 32))
+#define vu_shl32(x)     vreinterpretq_u32_u64(vshlq_n_u64(vreinterpretq_u64_u32(x), 32))
+#define vu_low(x, y)    vreinterpretq_u32_u64(vzip1q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
+#define vu_high(x, y)   vreinterpretq_u32_u64(vzip2q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
+#define vf_low2         vzip1q_f32
+#define vf_high2        vzip2q_f32
+DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return vld1q_f32(p); }
+
+#endif
+
+#if DETNNI_W == 4 /* no masks: the first n of 4 lanes, one by one */
+DETNNI_FN VF vf_get(const float *p, size_t n)
+{
+    float x[4];
+    size_t i;
+    for (i = 0; i < 4; i++) x[i] = i < n ? p[i] : 0.0f;
+    return vf_load(x);
+}
+DETNNI_FN void vf_put(float *p, size_t n, VF v)
+{
+    float x[4];
+    size_t i;
+    vf_store(x, v);
+    for (i = 0; i < n; i++) p[i] = x[i];
+}
+#endif
+
+/* ---- Products. A tile is R x V vectors of chains that stay in registers:
+
+       c[i][j] = init[i][j]; for k: c[i][j] = fma(a(i, k), b[k][j], c[i][j])
+
+   Column vector j starts at min(j * W, last): where columns do not divide, two vectors overlap and compute the same.
+   ---- */
+
+typedef struct {
+    const float *a, *b, *init;      /* init null: from +0 */
+    float *c;
+    float *copy;                    /* where the first tile leaves b packed, or null */
+    float *levels;                  /* for the tree over leaves of 64 where k is cut into such, or null */
+    size_t as, bs, is, cs, k, cols; /* strides between rows; a panel's as is that along the chain */
+    const float *next;              /* a panel's: rows of two lines that are wanted soon, ns apart */
+    size_t ns;
+    size_t last, b_last;            /* the last vector's column in c and init, and in b */
+} DETNNI_N(tile);
+typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
+
+#define DETNNI_C1(X, i)  X(i, 0)
+#define DETNNI_C2(X, i)  X(i, 0) X(i, 1)
+#define DETNNI_C4(X, i)  DETNNI_C2(X, i) X(i, 2) X(i, 3)
+#define DETNNI_C8(X, i)  DETNNI_C4(X, i) X(i, 4) X(i, 5) X(i, 6) X(i, 7)
+#define DETNNI_R1(C, X)  C(X, 0)
+#define DETNNI_R2(C, X)  DETNNI_R1(C, X) C(X, 1)
+#define DETNNI_R3(C, X)  DETNNI_R2(C, X) C(X, 2)
+#define DETNNI_R4(C, X)  DETNNI_R3(C, X) C(X, 3)
+#define DETNNI_R5(C, X)  DETNNI_R4(C, X) C(X, 4)
+#define DETNNI_R6(C, X)  DETNNI_R5(C, X) C(X, 5)
+#define DETNNI_R7(C, X)  DETNNI_R6(C, X) C(X, 6)
+#define DETNNI_R8(C, X)  DETNNI_R7(C, X) C(X, 7)
+#define DETNNI_R9(C, X)  DETNNI_R8(C, X) C(X, 8)
+#define DETNNI_R10(C, X) DETNNI_R9(C, X) C(X, 9)
+#define DETNNI_R11(C, X) DETNNI_R10(C, X) C(X, 10)
+#define DETNNI_R12(C, X) DETNNI_R11(C, X) C(X, 11)
+#define DETNNI_R13(C, X) DETNNI_R12(C, X) C(X, 12)
+#define DETNNI_R14(C, X) DETNNI_R13(C, X) C(X, 13)
+
+#define DETNNI_COLUMN(i, j) const size_t o##j = detnni_min((size_t)j * DETNNI_W, t->b_last);
+#define DETNNI_PLACE(i, j)  const size_t p##j = detnni_min((size_t)j * DETNNI_W, t->last);
+#define DETNNI_BEGIN(i, j)  VF c##i##_##j = vf_set(0.0f);
+#define DETNNI_INIT(i, j)   c##i##_##j = DETNNI_GET(init + (size_t)i * is + p##j);
+#define DETNNI_B(i, j)      const VF b##j = DETNNI_GET(row + o##j);
+#define DETNNI_PLAIN(i, j)
+#define DETNNI_KEEP(i, j)   vf_store(copy, b##j); copy += DETNNI_W; vf_ahead(row + 12 * bs + o##j);
+#define DETNNI_STEP(i, j) \
+    if (j == 0) x = vf_set((i < 5 ? a : i < 10 ? a5 : a10)[i % 5 * ar + at]); \
+    c##i##_##j = vf_fma(x, b##j, c##i##_##j); \
+    vf_order(c##i##_##j);
+#define DETNNI_FINISH(i, j)   DETNNI_PUT(c + (size_t)i * cs + p##j, c##i##_##j);
+#define DETNNI_STEPS(R, V, PANEL, ALSO, D) \
+    { \
+        const float *row = b + D * bs; \
+        const size_t at = D * ak; \
+        DETNNI_C##V(DETNNI_B, 0) \
+        DETNNI_C##V(ALSO, 0) \
+        if (PANEL) vf_ahead(next + D * DETNNI_W); \
+        DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
+    }
+/* PANEL: a's rows lie side by side, and as is the stride of its chain; ALSO: what is done with b besides */
+#define DETNNI_TILE(name, R, V, PANEL, ALSO) \
+DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
+{ \
+    const size_t as = t->as, bs = t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as, ak = PANEL ? as : 1; \
+    const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
+    const float *b = t->b, *init = t->init, *next = t->next; \
+    float *c = t->c, *copy = t->copy; \
+    size_t k = t->k, ns = t->ns; \
+    VF x; \
+    DETNNI_MASK \
+    DETNNI_C##V(DETNNI_COLUMN, 0) \
+    DETNNI_C##V(DETNNI_PLACE, 0) \
+    DETNNI_R##R(DETNNI_C##V, DETNNI_BEGIN) \
+    if (init) { DETNNI_R##R(DETNNI_C##V, DETNNI_INIT) } \
+    if (!PANEL) vf_hide(a5, a10); /* so that few registers address the rows */ \
+    for (; k >= 2; k -= 2) { \
+        DETNNI_STEPS(R, V, PANEL, ALSO, 0) \
+        DETNNI_STEPS(R, V, PANEL, ALSO, 1) \
+        next += ns; \
+        a += 2 * ak; \
+        a5 = !PANEL ? a5 + 2 : R > 5 ? a + 5 : a; \
+        a10 = !PANEL ? a10 + 2 : R > 10 ? a + 10 : a; \
+        b += 2 * bs; \
+    } \
+    if (k) { DETNNI_STEPS(R, V, PANEL, ALSO, 0) } \
+    (void)copy; \
+    (void)next; \
+    (void)ns; \
+    DETNNI_R##R(DETNNI_C##V, DETNNI_FINISH) \
+}
+
+/* rows_R_V: a's rows lie as in memory; panel_R_V: its columns do. Two or more vectors are whole, a single one may be
+   short. */
+#define DETNNI_MASK
+#define DETNNI_GET(p)       vf_load(p)
+#define DETNNI_PUT(p, x)    vf_store(p, x)
+#define DETNNI_ROWS_2(R)    DETNNI_TILE(rows, R, 2, 0, DETNNI_PLAIN)
+#define DETNNI_ROWS_V(R, V) DETNNI_TILE(rows, R, V, 0, DETNNI_PLAIN)
+#define DETNNI_PANEL_2(R)   DETNNI_TILE(panel, R, 2, 1, DETNNI_PLAIN)
+DETNNI_ALL(DETNNI_ROWS_2)
+DETNNI_WIDE(DETNNI_ROWS_V)
+DETNNI_ALL(DETNNI_PANEL_2)
+#define DETNNI_ROWS_C(R)    DETNNI_TILE(rows_copy, R, 2, 0, DETNNI_KEEP)
+#define DETNNI_PANEL_C(R)   DETNNI_TILE(panel_copy, R, 2, 1, DETNNI_KEEP)
+DETNNI_TALL(DETNNI_ROWS_C)
+DETNNI_TALL(DETNNI_PANEL_C)
+#undef DETNNI_MASK
+#undef DETNNI_GET
+#undef DETNNI_PUT
+#define DETNNI_MASK         const VL m = vf_lanes(t->cols);
+#define DETNNI_GET(p)       vf_get(p, m)
+#define DETNNI_PUT(p, x)    vf_put(p, m, x)
+#define DETNNI_ROWS_1(R)    DETNNI_TILE(rows, R, 1, 0, DETNNI_PLAIN)
+#define DETNNI_PANEL_1(R)   DETNNI_TILE(panel, R, 1, 1, DETNNI_PLAIN)
+DETNNI_SOME(DETNNI_ROWS_1)
+DETNNI_SOME(DETNNI_PANEL_1)
+
+#define DETNNI_CASE_ROWS_C(R)    case 1024 + R: return DETNNI_N(rows_copy_##R##_2);
+#define DETNNI_CASE_PANEL_C(R)   case 1536 + R: return DETNNI_N(panel_copy_##R##_2);
+/* The tile of so many rows and vectors; null where there is none. */
+#define DETNNI_CASE_ROWS_1(R)    case 32 + R: return DETNNI_N(rows_##R##_1);
+#define DETNNI_CASE_ROWS_2(R)    case 64 + R: return DETNNI_N(rows_##R##_2);
+#define DETNNI_CASE_ROWS_V(R, V) case 32 * V + R: return DETNNI_N(rows_##R##_##V);
+#define DETNNI_CASE_PANEL_1(R)   case 512 + 32 + R: return DETNNI_N(panel_##R##_1);
+#define DETNNI_CASE_PANEL_2(R)   case 512 + 64 + R: return DETNNI_N(panel_##R##_2);
+DETNNI_FN0 DETNNI_N(tile_f) DETNNI_N(tile_of)(int panel, int copy, size_t rows, size_t vectors)
+{
+    if (rows >= 32) return 0;
+    switch ((panel ? 512 : 0) + (copy ? 1024 : 32 * (int)vectors) + (int)rows) {
+    DETNNI_SOME(DETNNI_CASE_ROWS_1)
+    DETNNI_ALL(DETNNI_CASE_ROWS_2)
+    DETNNI_WIDE(DETNNI_CASE_ROWS_V)
+    DETNNI_SOME(DETNNI_CASE_PANEL_1)
+    DETNNI_ALL(DETNNI_CASE_PANEL_2)
+    DETNNI_TALL(DETNNI_CASE_ROWS_C)
+    DETNNI_TALL(DETNNI_CASE_PANEL_C)
+    default: return 0;
+    }
+}
+
+/* d += s */
+DETNNI_FN void DETNNI_N(join)(float *d, const float *s, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i += DETNNI_W) vf_store(d + i, vf_add(vf_load(d + i), vf_load(s + i)));
+}
+
+/* A tile whose chain is cut into leaves of 64 that are added as a tree (C3). */
+DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole, size_t rows, size_t vectors)
+{
+    DETNNI_N(tile) t = *whole;
+    const size_t width = vectors * DETNNI_W, size = rows * width;
+    size_t left = t.k, count = 0, depth = 0, c, i, j;
+    const VL m = vf_lanes(t.cols);
+    t.cs = width;
+    t.last = width - DETNNI_W;
+    while (left) {
+        t.k = left < 64 ? left : 64;
+        t.c = t.levels + depth * size;
+        f(&t);
+        for (c = count++; c & 1; c >>= 1, depth--)
+            DETNNI_N(join)(t.levels + (depth - 1) * size, t.levels + depth * size, size);
+        depth++;
+        t.a += t.k * t.as;
+        t.b += t.k * t.bs;
+        if (t.copy) t.copy += t.k * 2 * DETNNI_W;
+        left -= t.k;
+    }
+    for (; depth > 1; depth--) DETNNI_N(join)(t.levels + (depth - 2) * size, t.levels + (depth - 1) * size, size);
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < vectors; j++) {
+            float *d = whole->c + i * whole->cs + detnni_min(j * DETNNI_W, whole->last);
+            VF v = vf_load(t.levels + i * width + j * DETNNI_W);
+            if (vectors == 1) vf_put(d, m, v);
+            else vf_store(d, v);
+        }
+}
+
+enum { DETNNI_N(as_rows), DETNNI_N(as_panel), DETNNI_N(packed) };
+/* Packed: for every `even` columns of a (the last ones with columns before them) a panel of HEIGHT. */
+#define DETNNI_HEIGHT ((DETNNI_MOST + DETNNI_W - 1) / DETNNI_W * DETNNI_W)
+
+/* The height of tiles that divide rows evenly. */
+DETNNI_FN size_t DETNNI_N(even)(size_t rows)
+{
+    size_t tiles = (rows + DETNNI_MOST - 1) / DETNNI_MOST;
+    return tiles > 1 ? (rows + tiles - 1) / tiles : DETNNI_MOST;
+}
+
+/* Tiles down the rows of a and c, as many and as even as they come, across `width` columns. form: a's rows as in
+   memory, columns as in memory, or packed (then at least HEIGHT rows). */
+DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t width)
+{
+    const size_t vectors = width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2 : width <= 4 * DETNNI_W ? 4 : 8;
+    const float *a = t.a, *init = t.init;
+    float *c = t.c;
+    size_t at = 0, tall = 0, panel = 0, even = vectors > 2 ? rows : DETNNI_N(even)(rows);
+    DETNNI_N(tile_f) f = 0;
+    t.cols = width < DETNNI_W ? width : DETNNI_W;
+    t.last = width - t.cols;
+    while (at < rows) {
+        size_t left = rows - at, from;
+        int copy = t.copy && at == 0;
+        if (!f || copy || tall > left || panel == 1) {
+            tall = even;
+            if (tall > left && form != DETNNI_N(packed)) tall = left;
+            while ((f = DETNNI_N(tile_of)(form, copy, tall, vectors)) == 0) tall++;
+            if (tall > left && (tall > rows || t.is)) {
+                tall = left; /* no taller one begun higher: a shorter one */
+                while ((f = DETNNI_N(tile_of)(form, 0, tall, vectors)) == 0) tall--;
+            }
+        }
+        from = tall > left ? rows - tall : at;
+        if (form == DETNNI_N(packed))
+            t.a = a + panel * DETNNI_HEIGHT * t.k + (from - detnni_min(at, rows - DETNNI_HEIGHT));
+        else
+            t.a = a + from * (form == DETNNI_N(as_panel) ? 1 : t.as);
+        t.c = c + from * t.cs;
+        if (init) t.init = init + from * t.is;
+        t.next = form == DETNNI_N(packed) ? t.c + tall * t.cs : t.a;
+        t.ns = form == DETNNI_N(packed) ? t.cs : 0;
+        if (t.levels) DETNNI_N(leaves)(f, &t, tall, vectors);
+        else f(&t);
+        if (copy) {
+            t.b = t.copy;
+            t.bs = 2 * DETNNI_W;
+            t.b_last = DETNNI_W;
+            t.copy = 0;
+        }
+        at = form == DETNNI_N(packed) ? at + even : from + tall;
+        panel++;
+    }
+}
+
+/* The columns that one pass takes with so few rows. */
+DETNNI_FN0 size_t DETNNI_N(width)(size_t rows)
+{
+    return (DETNNI_N(tile_of)(0, 0, rows, 8) ? 8 : DETNNI_N(tile_of)(0, 0, rows, 4) ? 4 : 2) * DETNNI_W;
+}
+/* How many columns from *n on, of [from, to); moves *n back where fewer than a vector would be left. */
+DETNNI_FN size_t DETNNI_N(strip)(size_t *n, size_t from, size_t to, size_t most)
+{
+    size_t width = to - *n < most ? to - *n : most;
+    if (width >= DETNNI_W || to - from < DETNNI_W) return width;
+    *n = to - DETNNI_W;
+    return DETNNI_W;
+}
+
+/* Four registers that hold 4 x 4 blocks side by side: each block is transposed. */
+#define DETNNI_TURN4(x0, x1, x2, x3) \
+    do { \
+        VU l0 = vf_bits(vf_low2(x0, x1)), l1 = vf_bits(vf_low2(x2, x3)); \
+        VU h0 = vf_bits(vf_high2(x0, x1)), h1 = vf_bits(vf_high2(x2, x3)); \
+        x0 = vu_float(vu_low(l0, l1)); \
+        x1 = vu_float(vu_high(l0, l1)); \
+        x2 = vu_float(vu_low(h0, h1)); \
+        x3 = vu_float(vu_high(h0, h1)); \
+    } while (0)
+
+/* d[j][i] = s[i][j], i < rows, j < cols: blocks of W x 4, the last ones begun earlier where they would not fit. */
+DETNNI_FN0 void DETNNI_N(turn)(const float *s, size_t ss, size_t rows, size_t cols, float *d, size_t ds)
+{
+    size_t i, j;
+    if (rows < DETNNI_W || cols < 4) {
+        for (i = 0; i < rows; i++)
+            for (j = 0; j < cols; j++) d[j * ds + i] = s[i * ss + j];
+        return;
+    }
+    for (i = 0; i < rows; i += DETNNI_W) {
+        i = detnni_min(i, rows - DETNNI_W);
+        for (j = 0; j < cols; j += 4) {
+            const float *p;
+            float *q;
+            VF x0, x1, x2, x3;
+            j = detnni_min(j, cols - 4);
+            p = s + i * ss + j;
+            q = d + j * ds + i;
+            x0 = DETNNI_N(quads)(p, ss);
+            x1 = DETNNI_N(quads)(p + ss, ss);
+            x2 = DETNNI_N(quads)(p + 2 * ss, ss);
+            x3 = DETNNI_N(quads)(p + 3 * ss, ss);
+            DETNNI_TURN4(x0, x1, x2, x3);
+            vf_store(q, x0);
+            vf_store(q + ds, x1);
+            vf_store(q + 2 * ds, x2);
+            vf_store(q + 3 * ds, x3);
+        }
+    }
+}
+
+/* Packs columns of a, at least HEIGHT, k long, for `down`. */
+DETNNI_FN0 void DETNNI_N(columns)(const float *a, size_t as, size_t cols, size_t k, float *d)
+{
+    size_t at, i, j, even = DETNNI_N(even)(cols);
+    for (at = 0; at < cols; at += even)
+        for (i = 0; i < k; i++, d += DETNNI_HEIGHT)
+            for (j = 0; j < DETNNI_HEIGHT; j += DETNNI_W)
+                vf_store(d + j, vf_load(a + i * as + detnni_min(at, cols - DETNNI_HEIGHT) + j));
+}
+DETNNI_FN size_t DETNNI_N(panels_size)(size_t rows, size_t k)
+{
+    return (rows + DETNNI_MOST - 1) / DETNNI_MOST * DETNNI_HEIGHT * k;
+}
+
+/* Rows that lie a large power of two apart fall on the same lines of a cache. Copies them further apart. */
+#define DETNNI_PAD 16
+DETNNI_FN int DETNNI_N(clash)(size_t stride) { return stride >= 1024 && stride % 1024 == 0; }
+DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, float *d)
+{
+    for (; rows; rows--, a += as, d += as + DETNNI_PAD) DETNNI_COPY(d, a, as * sizeof(float));
+}
+
+/* z = x w + b (C2), rows in blocks that a cache holds. */
+DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
+{
+    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows), block = 10 * DETNNI_MOST;
+    const size_t few = detnni_min(in, p->room / (2 * DETNNI_W)), columns = p->to - p->from;
+    const int copied = p->scratch && few >= detnni_min(in, 64) && rows >= 2 * DETNNI_MOST && in > 0;
+    const int spread = copied && columns > 2 * DETNNI_W && DETNNI_N(clash)(in)
+                       && in * 2 * DETNNI_W + (block + block / 4) * (in + DETNNI_PAD) <= p->room;
+    float *apart = spread ? p->scratch + in * 2 * DETNNI_W : 0;
+    size_t n, m, k, width, high;
+    DETNNI_N(tile) t;
+    DETNNI_ZERO(&t, sizeof t);
+    t.cs = out;
+    for (m = 0; m < rows; m += high) {
+        high = copied && rows - m > block + block / 4 ? block : rows - m;
+        if (spread) DETNNI_N(spread)(x + m * in, in, high, apart);
+        for (n = p->from; n < p->to; n += width) {
+            width = DETNNI_N(strip)(&n, p->from, p->to, most);
+            t.init = b ? b + n : 0;
+            t.is = 0;
+            t.c = z + m * out + n;
+            k = 0;
+            do {
+                t.b = w + k * out + n;
+                t.bs = out;
+                t.b_last = width - detnni_min(width, DETNNI_W);
+                t.copy = 0;
+                if (copied && width > DETNNI_W && width <= 2 * DETNNI_W && high >= 2 * DETNNI_MOST) t.copy = p->scratch;
+                t.k = t.copy ? detnni_min(few, in - k) : in - k;
+                t.a = spread ? apart : x + m * in + k;
+                t.as = spread ? in + DETNNI_PAD : in;
+                DETNNI_N(down)(t, DETNNI_N(as_rows), high, width);
+                t.init = t.c;
+                t.is = out;
+                k += t.k;
+            } while (k < in);
+        }
+    }
+}
+
+#define DETNNI_CHUNK 112 /* columns of dx that are turned together: tiles and vectors divide it */
+
+/* dx = dz w^T (C2): few rows meet w turned piece by piece; of more, dz is turned, the tiles are w's rows times vectors
+   of samples, and they are turned on their way to dx. */
+DETNNI_FN0 void DETNNI_N(input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx)
+{
+    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows);
+    const size_t tile = DETNNI_CHUNK * 2 * DETNNI_W, strips = (rows + 2 * DETNNI_W - 1) / (2 * DETNNI_W);
+    const int spread = DETNNI_N(clash)(out);
+    /* all of dz turned and w's rows spread where there is room, else a strip of dz at a time, as long as may be */
+    const int whole = tile + strips * 2 * DETNNI_W * out + (spread ? DETNNI_CHUNK * (out + DETNNI_PAD) : 0) <= p->room;
+    const size_t few = whole ? out : (p->room - tile) / (2 * DETNNI_W);
+    float *turned = p->scratch + tile, *apart = turned + strips * 2 * DETNNI_W * out;
+    size_t m, n, k, i, width, high, group;
+    DETNNI_N(tile) t;
+    DETNNI_ZERO(&t, sizeof t);
+    t.as = out;
+    if (out == 0) DETNNI_ZERO(dx, rows * in * sizeof(float));
+    if (rows <= DETNNI_W / 2) {
+        for (k = p->from; k < p->to; k += width) {
+            width = DETNNI_N(strip)(&k, p->from, p->to, most);
+            t.c = dx + k;
+            t.cs = in;
+            t.b = p->scratch;
+            t.bs = most;
+            t.b_last = width - detnni_min(width, DETNNI_W);
+            t.init = 0;
+            t.is = 0;
+            for (n = 0; n < out; n += t.k) {
+                t.k = detnni_min(32, out - n);
+                t.a = dz + n;
+                DETNNI_N(turn)(w + k * out + n, out, width, t.k, p->scratch, most);
+                DETNNI_N(down)(t, DETNNI_N(as_rows), rows, width);
+                t.init = t.c;
+                t.is = in;
+            }
+        }
+        return;
+    }
+    t.cs = t.bs = 2 * DETNNI_W;
+    t.c = p->scratch;
+    for (m = 0; m < rows; m = group) {
+        group = whole ? rows : detnni_min(m + 2 * DETNNI_W, rows);
+        for (n = 0; n < out; n += few) {
+            t.k = detnni_min(few, out - n);
+            for (i = m; i < group; i += width) {
+                size_t place = i - m;
+                width = DETNNI_N(strip)(&i, 0, rows, 2 * DETNNI_W);
+                DETNNI_N(turn)(dz + i * out + n, out, width, t.k, turned + place * few, 2 * DETNNI_W);
+            }
+            for (k = p->from; k < p->to; k += high) {
+                high = detnni_min(DETNNI_CHUNK, p->to - k);
+                if (spread && whole) DETNNI_N(spread)(w + k * out, out, high, apart);
+                for (i = m; i < group; i += width) {
+                    t.b = turned + (i - m) * few;
+                    width = DETNNI_N(strip)(&i, 0, rows, 2 * DETNNI_W);
+                    t.b_last = width - detnni_min(width, DETNNI_W);
+                    t.a = spread && whole ? apart : w + k * out + n;
+                    t.as = spread && whole ? out + DETNNI_PAD : out;
+                    t.init = n ? t.c : 0;
+                    t.is = n ? 2 * DETNNI_W : 0;
+                    if (n) DETNNI_N(turn)(dx + i * in + k, in, width, high, t.c, 2 * DETNNI_W);
+                    DETNNI_N(down)(t, DETNNI_N(as_rows), high, width);
+                    DETNNI_N(turn)(t.c, 2 * DETNNI_W, high, width, dx + i * in + k, in);
+                }
+            }
+        }
+    }
+}
+
+/* Rows of x are panels already: tiles of dw, over the samples. */
+DETNNI_FN0 void DETNNI_N(weight_gradient)(const detnni_dense *p, const float *x, const float *dz, float *dw,
+                                          float *db)
+{
+    const float one = 1.0f;
+    const size_t rows = p->rows, in = p->to - p->from, out = p->out, block = 10 * DETNNI_MOST;
+    const size_t levels = rows > 64 ? detnni_log2((rows - 1) / 64) + 2 : 0, used = levels * DETNNI_MOST * 2 * DETNNI_W;
+    const size_t with_copy = used + rows * 2 * DETNNI_W, with_panels = with_copy + DETNNI_N(panels_size)(block, rows);
+    const int copied = with_copy <= p->room, wide = out > 256 || (DETNNI_N(clash)(p->in) && out > 2 * DETNNI_W);
+    const int packed = in >= DETNNI_HEIGHT && wide && with_panels <= p->room;
+    float *copy = p->scratch + used, *panels = p->scratch + with_copy;
+    size_t n, k, width, high;
+    DETNNI_N(tile) t;
+    DETNNI_ZERO(&t, sizeof t);
+    if (out < DETNNI_W) DETNNI_ZERO(p->scratch, used * sizeof(float));
+    x += p->from;
+    dw += p->from * out;
+    t.levels = levels ? p->scratch : 0;
+    t.k = rows;
+    t.cs = out;
+    for (k = 0; k < in || k == 0; k += high) {
+        high = packed ? detnni_min(block, in - k) : in;
+        if (packed && high < DETNNI_HEIGHT) {
+            k = in - DETNNI_HEIGHT;
+            high = DETNNI_HEIGHT;
+        }
+        if (packed) DETNNI_N(columns)(x + k, p->in, high, rows, panels);
+        for (n = 0; n < out; n += width) {
+            width = DETNNI_N(strip)(&n, 0, out, 2 * DETNNI_W);
+            t.b = dz + n;
+            t.bs = out;
+            t.b_last = width - detnni_min(width, DETNNI_W);
+            t.copy = 0;
+            if (db && k == 0) {
+                t.a = &one; /* fma(1, dz, acc) is acc + dz */
+                t.as = 0;
+                t.c = db + n;
+                DETNNI_N(down)(t, DETNNI_N(as_panel), 1, width);
+            }
+            t.a = packed ? panels : x;
+            t.as = packed ? DETNNI_HEIGHT : p->in;
+            t.c = dw + k * out + n;
+            if (copied && width > DETNNI_W && high >= 2 * DETNNI_MOST) t.copy = copy;
+            if (high) DETNNI_N(down)(t, packed ? DETNNI_N(packed) : DETNNI_N(as_panel), high, width);
+        }
+        if (in == 0) break;
+    }
+}
+
+/* ---- Along vectors. The loops take a vector at a time, the last one short. ---- */
+
+#define DETNNI_EACH for (i = 0; i < n; i += DETNNI_W)
+#define DETNNI_WHOLE (n - i >= DETNNI_W)
+#define DETNNI_LOAD(p)     (DETNNI_WHOLE ? vf_load((p) + i) : vf_get((p) + i, vf_lanes(n - i)))
+#define DETNNI_STORE(p, x) \
+    do { if (DETNNI_WHOLE) vf_store((p) + i, x); else vf_put((p) + i, vf_lanes(n - i), x); } while (0)
+
+/* Sums in 64 lanes (C4) of x, or of x * y where y is not null. */
+DETNNI_FN float DETNNI_N(lanes)(const float *x, const float *y, size_t n)
+{
+    enum { V = 64 / DETNNI_W };
+    detnni_tree tree;
+    detnni_tree_start(&tree);
+    while (n) {
+        float lane[64];
+        size_t chunk = n < 4096 ? n : 4096, i = 0, l, h;
+#define DETNNI_LANE(l) VF s##l = vf_set(0.0f);
+#define DETNNI_ADD(l) \
+    { \
+        VF v = vf_load(x + i + l * DETNNI_W); \
+        if (y) s##l = vf_fma(v, vf_load(y + i + l * DETNNI_W), s##l); \
+        else s##l = vf_add(s##l, v); \
+    }
+#define DETNNI_OUT(l) vf_store(lane + l * DETNNI_W, s##l);
+#define DETNNI_LANES4(X) X(0) X(1) X(2) X(3)
+#define DETNNI_LANES8(X) DETNNI_LANES4(X) X(4) X(5) X(6) X(7)
+#if DETNNI_W == 16
+#define DETNNI_64(X) DETNNI_LANES4(X)
+#elif DETNNI_W == 8
+#define DETNNI_64(X) DETNNI_LANES8(X)
+#else
+#define DETNNI_64(X) DETNNI_LANES8(X) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
+#endif
+        DETNNI_64(DETNNI_LANE)
+        for (; i + 64 <= chunk; i += 64) { DETNNI_64(DETNNI_ADD) }
+        DETNNI_64(DETNNI_OUT)
+        for (l = 0; i + l < chunk; l += DETNNI_W) {
+            const size_t rest = detnni_min(chunk - i - l, DETNNI_W);
+            const VL m = vf_lanes(rest);
+            VF v = vf_get(x + i + l, m), s = vf_load(lane + l);
+            if (y) s = vf_fma(v, vf_get(y + i + l, m), s);
+            else s = vf_add(s, v);
+            vf_put(lane + l, m, s);
+        }
+        for (h = 32; h >= DETNNI_W; h /= 2)
+            for (l = 0; l < h; l += DETNNI_W) vf_store(lane + l, vf_add(vf_load(lane + l), vf_load(lane + l + h)));
+        for (; h; h /= 2)
+            for (l = 0; l < h; l++) lane[l] = lane[l] + lane[l + h];
+        detnni_tree_add(&tree, lane[0]);
+        x += chunk;
+        if (y) y += chunk;
+        n -= chunk;
+    }
+    return detnni_tree_sum(&tree);
+}
+DETNNI_FN0 float DETNNI_N(sum)(const float *x, size_t n) { return DETNNI_N(lanes)(x, 0, n); }
+DETNNI_FN0 float DETNNI_N(dot)(const float *x, const float *y, size_t n) { return DETNNI_N(lanes)(x, y, n); }
+
+/* y = y + x. */
+DETNNI_FN0 void DETNNI_N(add)(const float *x, size_t n, float *y)
+{
+    size_t i;
+    DETNNI_EACH { VF v = vf_add(DETNNI_LOAD(y), DETNNI_LOAD(x)); DETNNI_STORE(y, v); }
+}
+
+/* The largest bits without sign: those of the largest |x|, or of an infinity or a NaN. */
+DETNNI_FN VU DETNNI_N(larger)(VU largest, VF x) { return vu_max(largest, vu_and(vf_bits(x), vu_set(0x7fffffff))); }
+DETNNI_FN uint32_t DETNNI_N(largest)(VU x)
+{
+    uint32_t b[DETNNI_W], m = 0;
+    size_t i;
+    vu_store(b, x);
+    for (i = 0; i < DETNNI_W; i++) m = b[i] > m ? b[i] : m;
+    return m;
+}
+DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
+{
+    VU a = vu_set(0), b = a;
+    size_t i = 0;
+    for (; n - i >= 2 * DETNNI_W; i += 2 * DETNNI_W) {
+        a = DETNNI_N(larger)(a, vf_load(x + i));
+        b = DETNNI_N(larger)(b, vf_load(x + i + DETNNI_W));
+    }
+    for (; i < n; i += DETNNI_W) a = DETNNI_N(larger)(a, DETNNI_LOAD(x));
+    return DETNNI_N(largest)(vu_max(a, b));
+}
+
+/* IEEE 754-2019 maximum: as integers, negative numbers turned round. */
+DETNNI_FN0 float DETNNI_N(max)(const float *x, size_t n)
+{
+    const VF infinite = vu_float(vu_set(0xff800000u));
+    VU key = vu_set(0x807fffffu), size = vu_set(0), v;
+    uint32_t k[DETNNI_W];
+    int32_t top = -0x7f800001;
+    size_t i;
+    DETNNI_EACH {
+        VF y = DETNNI_WHOLE ? vf_load(x + i) : infinite;
+        if (!DETNNI_WHOLE) { /* -infinity in the lanes without an element */
+            float pad[DETNNI_W];
+            vf_store(pad, infinite);
+            vf_put(pad, vf_lanes(n - i), vf_get(x + i, vf_lanes(n - i)));
+            y = vf_load(pad);
+        }
+        size = DETNNI_N(larger)(size, y);
+        v = vf_bits(y);
+        key = vu_max(key, vu_xor(v, vu_and(vu_sign(v), vu_set(0x7fffffff))));
+    }
+    if (DETNNI_N(largest)(size) > 0x7f800000) return detnni_float(0x7fc00000);
+    vu_store(k, key);
+    for (i = 0; i < DETNNI_W; i++) if ((int32_t)k[i] > top) top = (int32_t)k[i];
+    return detnni_float(top < 0 ? (uint32_t)top ^ 0x7fffffff : (uint32_t)top);
+}
+
+/* p = softmax(z), which may be z; max and sum as m and s of C8. */
+DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
+{
+    const float top = DETNNI_N(max)(z, n);
+    const VF m = vf_set(top);
+    VF s;
+    size_t i;
+    DETNNI_EACH { VF v = vf_sub(DETNNI_LOAD(z), m); DETNNI_STORE(p, v); }
+    DETNNI_N(exp_n)(p, n, p);
+    *max = top;
+    *sum = DETNNI_N(sum)(p, n);
+    s = vf_set(*sum);
+    DETNNI_EACH { VF v = vf_div(DETNNI_LOAD(p), s); DETNNI_STORE(p, v); }
+}
+
+/* y = activation(z), but for softmax; y may be z. */
+DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
+{
+    const VF zero = vf_set(0.0f), al = vf_set(alpha);
+    const VF scale = vf_set(detnni_float(0x3f867d5f)), sa = vf_set(detnni_float(0x3fe10966));
+    size_t i;
+    if (activation == DETNN_RELU) {
+        DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(zero, v), zero, v); DETNNI_STORE(y, v); }
+    } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
+        if (y != z) DETNNI_EACH { VF v = DETNNI_LOAD(z); DETNNI_STORE(y, v); }
+    } else switch (activation) {
+    case DETNN_LEAKY_RELU:
+        DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(v, zero), v, vf_mul(al, v)); DETNNI_STORE(y, v); }
+        break;
+    case DETNN_ELU: case DETNN_SELU:
+        DETNNI_EACH {
+            float e[DETNNI_W];
+            VF v = DETNNI_LOAD(z), w;
+            vf_store(e, v);
+            DETNNI_N(expm1_n)(e, DETNNI_W, e);
+            w = vf_mul(activation == DETNN_ELU ? al : sa, vf_load(e));
+            v = vf_sel(vf_gt(v, zero), activation == DETNN_ELU ? v : vf_mul(scale, v), w);
+            DETNNI_STORE(y, v);
+        }
+        break;
+    case DETNN_SIGMOID:  DETNNI_N(sigmoid_n)(z, n, y); break;
+    case DETNN_TANH:     DETNNI_N(tanh_n)(z, n, y); break;
+    case DETNN_SOFTPLUS: DETNNI_N(softplus_n)(z, n, y); break;
+    case DETNN_SILU:     DETNNI_N(silu_n)(z, n, y); break;
+    case DETNN_GELU:     DETNNI_N(gelu_n)(z, n, y); break;
+    default: break;
+    }
+}
+
+/* d, the gradient for y, becomes that for z. Only softplus, SiLU and GELU look at z. */
+DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha, const float *z, const float *y,
+                                        size_t n, float *d)
+{
+    const VF zero = vf_set(0.0f), one = vf_set(1.0f), al = vf_set(alpha);
+    const VF scale = vf_set(detnni_float(0x3f867d5f)), sa = vf_set(detnni_float(0x3fe10966));
+    size_t i;
+#define DETNNI_BACK(expression) \
+    DETNNI_EACH { VF v = DETNNI_LOAD(y), g = DETNNI_LOAD(d); g = expression; DETNNI_STORE(d, g); } \
+    break
+    if (!DETNNI_HAS(ACTIVATIONS) && activation != DETNN_RELU) return;
+    switch (activation) {
+    case DETNN_RELU:       DETNNI_BACK(vf_sel(vf_gt(v, zero), g, zero));
+    case DETNN_LEAKY_RELU: DETNNI_BACK(vf_sel(vf_gt(v, zero), g, vf_mul(al, g)));
+    case DETNN_ELU:        DETNNI_BACK(vf_sel(vf_gt(v, zero), g, vf_mul(g, vf_add(v, al))));
+    case DETNN_SELU:       DETNNI_BACK(vf_sel(vf_gt(v, zero), vf_mul(scale, g), vf_mul(g, vf_add(v, sa))));
+    case DETNN_SIGMOID:    DETNNI_BACK(vf_mul(g, vf_mul(v, vf_sub(one, v))));
+    case DETNN_TANH:       DETNNI_BACK(vf_mul(g, vf_mul(vf_sub(one, v), vf_add(one, v))));
+    case DETNN_SOFTPLUS: case DETNN_SILU: case DETNN_GELU:
+        DETNNI_EACH {
+            float e[DETNNI_W];
+            VF g = DETNNI_LOAD(d);
+            vf_store(e, DETNNI_LOAD(z));
+            if (activation == DETNN_SOFTPLUS) DETNNI_N(sigmoid_n)(e, DETNNI_W, e);
+            else if (activation == DETNN_SILU) DETNNI_N(silu_grad_n)(e, DETNNI_W, e);
+            else DETNNI_N(gelu_grad_n)(e, DETNNI_W, e);
+            g = vf_mul(g, vf_load(e));
+            DETNNI_STORE(d, g);
+        }
+        break;
+    default: break;
+    }
+#undef DETNNI_BACK
+}
+
+/* The 4 W words of W Philox blocks from the given one on (C6), in order. A block is computed in 64-bit lanes: c0 .. c3
+   are the low halves, what is above them never matters. */
+DETNNI_FN0 void DETNNI_N(philox)(const detnni_stream *s, uint32_t block, uint32_t *word)
+{
+    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
+    uint32_t start[2 * DETNNI_W], k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
+    VU a0, a1, a2, a3, b0, b1, b2, b3, p, q, r, t;
+    uint32_t i;
+    /* lane 2 q + j of W / 2 holds block (W / 4) j + q, so that pairs come out in order */
+    for (i = 0; i < DETNNI_W; i++) {
+        uint32_t lane = i % (DETNNI_W / 2);
+        start[2 * i] = block + i / (DETNNI_W / 2) * (DETNNI_W / 2) + lane % 2 * (DETNNI_W / 4) + lane / 2;
+        start[2 * i + 1] = 0;
+    }
+    a0 = vu_load(start);
+    b0 = vu_load(start + DETNNI_W);
+    a1 = b1 = vu_set(s->counter[1]);
+    a2 = b2 = vu_set(s->counter[2]);
+    a3 = b3 = vu_set(s->counter[3]);
+    for (i = 0; i < 10; i++) {
+        const VU e0 = vu_set(k0), e1 = vu_set(k1);
+        p = vu_mul(a0, m0);
+        q = vu_mul(a2, m1);
+        r = vu_mul(b0, m0);
+        t = vu_mul(b2, m1);
+        a0 = vu_xor(vu_xor(vu_shr32(q), a1), e0);
+        b0 = vu_xor(vu_xor(vu_shr32(t), b1), e0);
+        a2 = vu_xor(vu_xor(vu_shr32(p), a3), e1);
+        b2 = vu_xor(vu_xor(vu_shr32(r), b3), e1);
+        a1 = q;
+        b1 = t;
+        a3 = p;
+        b3 = r;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+#define DETNNI_PAIR(x, y) vu_or(vu_shr32(vu_shl32(x)), vu_shl32(y))
+    p = DETNNI_PAIR(a0, a1);
+    q = DETNNI_PAIR(a2, a3);
+    vu_store(word, vu_low(p, q));
+    vu_store(word + DETNNI_W, vu_high(p, q));
+    p = DETNNI_PAIR(b0, b1);
+    q = DETNNI_PAIR(b2, b3);
+    vu_store(word + 2 * DETNNI_W, vu_low(p, q));
+    vu_store(word + 3 * DETNNI_W, vu_high(p, q));
+#undef DETNNI_PAIR
+}
+
+/* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
+ * it is the same on the gradient. y may be x. */
+DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
+                                  const float *x, size_t all, float *y)
+{
+    const detnni_stream s = detnni_stream_of(seed, step, DETNNI_DROPOUT, layer);
+    const double product = (double)rate * 4294967296.0; /* exact */
+    const uint64_t floor = (uint64_t)product;
+    const VU threshold = vu_set((uint32_t)(floor + ((double)floor < product))); /* below 2^32, as rate < 1 */
+    const VF scale = vf_set(1.0f / (1.0f - rate)), zero = vf_set(0.0f);
+    uint32_t word[4 * DETNNI_W + 4];
+    size_t i, n, skip = (size_t)(first & 3);
+    DETNNI_ZERO(word + 4 * DETNNI_W, 4 * sizeof *word);
+    for (; all; all -= n, x += n, y += n, first += n, skip = 0) {
+        DETNNI_N(philox)(&s, (uint32_t)(first >> 2), word);
+        n = detnni_min(all, 4 * DETNNI_W - skip);
+        DETNNI_EACH {
+            VF v = vf_mul(DETNNI_LOAD(x), scale);
+            v = vf_sel(vu_ge(vu_load(word + skip + i), threshold), v, zero);
+            DETNNI_STORE(y, v);
+        }
+    }
+}
+
+/* One update (C10), clipping apart. Returns the largest bits without sign among what it wrote: from
+ * 0x7f800000 on, something is not finite. */
+DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1,
+                                     float *m2)
+{
+    const float wd = u->o.weight_decay;
+    const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
+    const VF rate = vf_set(-u->rate), decayed = vf_set(wd);
+    const VF momentum = vf_set(u->o.momentum), epsilon = vf_set(u->o.epsilon);
+    VU largest = vu_set(0);
+    size_t i;
+#define DETNNI_WRITE(p, x) \
+    do { VF written = x; largest = DETNNI_N(larger)(largest, written); DETNNI_STORE(p, written); } while (0)
+#define DETNNI_OVER DETNNI_EACH { VF v = DETNNI_LOAD(w), d = DETNNI_LOAD(g); if (l2) d = vf_fma(decayed, v, d);
+    if (u->o.kind == DETNN_SGD && (!DETNNI_HAS(MOMENTUM) || !m1)) {
+        DETNNI_OVER
+            DETNNI_WRITE(w, vf_fma(rate, d, v));
+        }
+    } else if (u->o.kind == DETNN_SGD) {
+        DETNNI_OVER
+            VF m = vf_fma(momentum, DETNNI_LOAD(m1), d);
+            DETNNI_WRITE(m1, m);
+            DETNNI_WRITE(w, vf_fma(rate, u->o.nesterov ? vf_fma(momentum, m, d) : m, v));
+        }
+    } else if (DETNNI_HAS(ADAM) && (u->o.kind == DETNN_ADAM || u->o.kind == DETNN_ADAMW)) {
+        const VF b1 = vf_set(u->o.beta1), b2 = vf_set(u->o.beta2);
+        const VF c1 = vf_set(1.0f - u->o.beta1), c2 = vf_set(1.0f - u->o.beta2);
+        const VF r = vf_set(u->correction), keep = vf_set(u->keep);
+        DETNNI_OVER
+            VF m = vf_fma(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
+            VF s = vf_fma(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
+            DETNNI_WRITE(m1, m);
+            DETNNI_WRITE(m2, s);
+            if (shrink) v = vf_mul(keep, v);
+            DETNNI_WRITE(w, vf_fma(rate, vf_div(m, vf_fma(vf_sqrt(s), r, epsilon)), v));
+        }
+    } else if (DETNNI_HAS(RMSPROP) && u->o.kind == DETNN_RMSPROP) {
+        const VF rho = vf_set(u->o.rho), c = vf_set(1.0f - u->o.rho);
+        DETNNI_OVER
+            VF s = vf_fma(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h = vf_div(d, vf_add(vf_sqrt(s), epsilon));
+            DETNNI_WRITE(m1, s);
+            if (m2) {
+                h = vf_fma(momentum, DETNNI_LOAD(m2), h);
+                DETNNI_WRITE(m2, h);
+            }
+            DETNNI_WRITE(w, vf_fma(rate, h, v));
+        }
+    }
+#undef DETNNI_WRITE
+#undef DETNNI_OVER
+    return DETNNI_N(largest)(largest);
+}
+
+#undef DETNNI_64
+#undef DETNNI_ADD
+#undef DETNNI_ALL
+#undef DETNNI_B
+#undef DETNNI_BACK
+#undef DETNNI_BEGIN
+#undef DETNNI_C1
+#undef DETNNI_C2
+#undef DETNNI_C4
+#undef DETNNI_C8
+#undef DETNNI_CASE_PANEL_1
+#undef DETNNI_CASE_PANEL_2
+#undef DETNNI_CASE_PANEL_C
+#undef DETNNI_CASE_ROWS_1
+#undef DETNNI_CASE_ROWS_2
+#undef DETNNI_CASE_ROWS_C
+#undef DETNNI_CASE_ROWS_V
+#undef DETNNI_CHUNK
+#undef DETNNI_COLUMN
+#undef DETNNI_EACH
+#undef DETNNI_FINISH
+#undef DETNNI_GET
+#undef DETNNI_HEIGHT
+#undef DETNNI_INIT
+#undef DETNNI_KEEP
+#undef DETNNI_LANE
+#undef DETNNI_MASK
+#undef DETNNI_LANES4
+#undef DETNNI_LANES8
+#undef DETNNI_LOAD
+#undef DETNNI_MOST
+#undef DETNNI_OUT
+#undef DETNNI_OVER
+#undef DETNNI_PAD
+#undef DETNNI_PAIR
+#undef DETNNI_PANEL_1
+#undef DETNNI_PANEL_2
+#undef DETNNI_PANEL_C
+#undef DETNNI_PLACE
+#undef DETNNI_PLAIN
+#undef DETNNI_PUT
+#undef DETNNI_R1
+#undef DETNNI_R10
+#undef DETNNI_R11
+#undef DETNNI_R12
+#undef DETNNI_R13
+#undef DETNNI_R14
+#undef DETNNI_R2
+#undef DETNNI_R3
+#undef DETNNI_R4
+#undef DETNNI_R5
+#undef DETNNI_R6
+#undef DETNNI_R7
+#undef DETNNI_R8
+#undef DETNNI_R9
+#undef DETNNI_ROWS_1
+#undef DETNNI_ROWS_2
+#undef DETNNI_ROWS_C
+#undef DETNNI_ROWS_V
+#undef DETNNI_SOME
+#undef DETNNI_STEP
+#undef DETNNI_STEPS
+#undef DETNNI_STORE
+#undef DETNNI_TALL
+#undef DETNNI_TILE
+#undef DETNNI_TURN4
+#undef DETNNI_WHOLE
+#undef DETNNI_WIDE
+#undef DETNNI_WRITE
+#undef VF
+#undef VFM
+#undef VL
+#undef VU
+#undef vf_add
+#undef vf_ahead
+#undef vf_bits
+#undef vf_div
+#undef vf_fma
+#undef vf_get
+#undef vf_gt
+#undef vf_hide
+#undef vf_high2
+#undef vf_lanes
+#undef vf_load
+#undef vf_low2
+#undef vf_mul
+#undef vf_order
+#undef vf_put
+#undef vf_sel
+#undef vf_set
+#undef vf_sqrt
+#undef vf_store
+#undef vf_sub
+#undef vu_add
+#undef vu_and
+#undef vu_float
+#undef vu_ge
+#undef vu_high
+#undef vu_load
+#undef vu_low
+#undef vu_max
+#undef vu_mul
+#undef vu_or
+#undef vu_set
+#undef vu_shl32
+#undef vu_shr32
+#undef vu_sign
+#undef vu_store
+#undef vu_xor
+
+#endif
+
 #define DETNNI_EXACT_ENTRY(f) DETNNI_N(f##_n),
 static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
-    DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(sum), DETNNI_N(dot),
+    DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
     DETNNI_N(add), DETNNI_N(magnitude),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
@@ -3381,7 +4599,8 @@ struct detnn_net {
     const float *weights; /* own_weights or desc.weights */
     float *moment1, *moment2, *best;
     float *gradients; /* node 0 of the tree over parts; node i lies i * parameters behind */
-    float *tmp;       /* of the weight gradient's tree */
+    float *scratch;   /* [room], of products */
+    size_t room;
     float *a, *b;     /* [batch_max][width], for rows on their way up or down */
     float *row;       /* [3][outputs], for the loss of one row */
     float *batch_x, *batch_targets, *batch_weights;
@@ -3441,14 +4660,6 @@ static int detnni_moments(const detnn_optimizer *o)
     return 2;
 }
 
-/* floor(log2(n)), n > 0 */
-static size_t detnni_log2(size_t n)
-{
-    size_t l = 0;
-    while (n >>= 1) l++;
-    return l;
-}
-
 /* Cuts the block for a checked description; twice the same, so that size and use cannot differ. */
 static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_arena *a)
 {
@@ -3456,7 +4667,7 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     const int training = DETNNI_HAS(TRAINING) && !desc->predict_only, moments = detnni_moments(&desc->optimizer);
     detnni_layer *layers;
     detnn_layer *copies;
-    size_t i, widest_out = 1, state_start, packed = 0, units = 0;
+    size_t i, room, state_start, packed = 0, units = 0;
     (void)detnni_take(a, 1, sizeof(detnn_net));
     copies = (detnn_layer *)detnni_take(a, desc->layer_count, sizeof *copies);
     layers = (detnni_layer *)detnni_take(a, desc->layer_count, sizeof *layers);
@@ -3493,7 +4704,8 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
         }
         net->outputs = l.outputs;
         if (l.outputs > net->width) net->width = l.outputs;
-        if (l.kernel_size && l.outputs > widest_out) widest_out = l.outputs;
+        room = l.d.kind == DETNN_LAYER_DENSE ? detnni_room(rows, l.inputs, l.outputs, training) : 0;
+        if (room > net->room) net->room = room;
         if (training) l.y = detnni_floats(a, rows, l.outputs);
         if (training && l.d.kind == DETNN_LAYER_DENSE && detnni_needs_z(l.d.activation))
             l.z = detnni_floats(a, rows, l.outputs);
@@ -3510,9 +4722,9 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     net->a = detnni_floats(a, rows, net->width);
     net->b = detnni_floats(a, rows, net->width);
     net->row = detnni_floats(a, 3, net->outputs);
+    net->scratch = detnni_floats(a, net->room, 1);
     if (training) {
         net->gradients = detnni_floats(a, net->parameters, 1 + detnni_log2(desc->parts_max));
-        net->tmp = detnni_floats(a, widest_out, rows > 64 ? detnni_log2((rows - 1) / 64) + 1 : 0);
         net->batch_x = detnni_floats(a, rows, net->inputs);
         net->batch_targets = detnni_floats(a, rows, net->outputs);
         net->batch_weights = detnni_floats(a, rows, 1);
@@ -4465,8 +5677,9 @@ static void detnni_dense_fetched(const detnn_net *net, const detnni_slot *kernel
             depth = detnni_min(DEPTH, in - k);
             for (j = 0; j < depth; j++) detnni_fetch(net, kernel, (k + j) * out + n, width, w + j * width);
             for (m = 0; m < rows; m++) {
+                const detnni_dense p = detnni_dense_of(1, depth, width, width, 0, 0);
                 float *acc = z + m * out + n;
-                net->k->forward(x + m * in + k, w, k ? acc : bias ? b : 0, 1, depth, width, part);
+                net->k->forward(&p, x + m * in + k, w, k ? acc : bias ? b : 0, part);
                 DETNNI_COPY(acc, part, width * sizeof(float));
             }
         }
@@ -4496,11 +5709,12 @@ static void detnni_layer_forward(const detnn_net *net, const detnni_layer *l, co
 {
     const float *first = net->desc.packed && l->d.kind == DETNN_LAYER_DENSE ? 0 : net->weights + l->kernel;
     const float *second = net->weights + l->bias;
+    const detnni_dense p = detnni_dense_of(rows, l->inputs, l->outputs, l->outputs, net->scratch, net->room);
     size_t m, j;
     switch (l->d.kind) {
     case DETNN_LAYER_DENSE:
         if (DETNNI_HAS(PACKED) && net->desc.packed) detnni_dense_packed(net, l, x, rows, z);
-        else net->k->forward(x, first, l->bias_size ? second : 0, rows, l->inputs, l->outputs, z);
+        else net->k->forward(&p, x, first, l->bias_size ? second : 0, z);
         if (activate) detnni_activate_rows(net, l, z, rows, y);
         break;
     case DETNN_LAYER_ACTIVATION:
@@ -4584,6 +5798,7 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
     for (i = n; i-- > 0 && (dx || i >= lowest);) {
         const detnni_layer *l = &net->layers[i];
         const float *in = i ? net->layers[i - 1].y : net->forward_x;
+        const detnni_dense p = detnni_dense_of(rows, l->inputs, l->outputs, l->inputs, net->scratch, net->room);
         int skip = raw && net->raw && i + 1 == n, dense = l->d.kind == DETNN_LAYER_DENSE;
         if ((dense || l->d.kind == DETNN_LAYER_ACTIVATION) && !skip)
             detnni_activate_back_rows(net, l, dense ? l->z : in, rows, d);
@@ -4594,11 +5809,10 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
             for (m = 0; m < rows; m++)
                 for (j = 0; j < l->inputs; j++) d[m * l->inputs + j] = d[m * l->inputs + j] / net->weights[l->bias + j];
         if (detnni_trainable(l))
-            net->k->weight_gradient(in, d, rows, l->inputs, l->outputs, g + l->kernel, l->bias_size ? g + l->bias : 0,
-                                    net->tmp);
+            net->k->weight_gradient(&p, in, d, g + l->kernel, l->bias_size ? g + l->bias : 0);
         if (!dx && i == lowest) break;
         if (dense) {
-            net->k->input_gradient(d, net->weights + l->kernel, rows, l->inputs, l->outputs, other);
+            net->k->input_gradient(&p, d, net->weights + l->kernel, other);
             t = d; d = other; other = t;
         }
         detnni_trace_rows(net, 2 + n + i, d, rows, l->inputs, first);
@@ -5807,22 +7021,27 @@ DETNN_API void detnn_softmax(const float *x, size_t n, float *y)
     detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, n, y, &max, &sum);
 }
 
+DETNN_API size_t detnn_dense_scratch(size_t rows, size_t in, size_t out) { return detnni_room(rows, in, out, 1); }
+
 DETNN_API void detnn_dense_forward(const float *x, const float *w, const float *b, size_t rows, size_t in, size_t out,
-                                   float *z)
+                                   float *z, float *scratch)
 {
-    detnni_kernels_of(DETNN_ISA_AUTO)->forward(x, w, b, rows, in, out, z);
+    detnni_dense p = detnni_dense_of(rows, in, out, out, scratch, detnni_room(rows, in, out, 0));
+    detnni_kernels_of(DETNN_ISA_AUTO)->forward(&p, x, w, b, z);
 }
 
 DETNN_API void detnn_dense_input_gradient(const float *dz, const float *w, size_t rows, size_t in, size_t out,
-                                          float *dx)
+                                          float *dx, float *scratch)
 {
-    detnni_kernels_of(DETNN_ISA_AUTO)->input_gradient(dz, w, rows, in, out, dx);
+    detnni_dense p = detnni_dense_of(rows, in, out, in, scratch, detnni_room(rows, in, out, 1));
+    detnni_kernels_of(DETNN_ISA_AUTO)->input_gradient(&p, dz, w, dx);
 }
 
 DETNN_API void detnn_dense_weight_gradient(const float *x, const float *dz, size_t rows, size_t in, size_t out,
-                                           float *dw, float *db, float *tmp)
+                                           float *dw, float *db, float *scratch)
 {
-    detnni_kernels_of(DETNN_ISA_AUTO)->weight_gradient(x, dz, rows, in, out, dw, db, tmp);
+    detnni_dense p = detnni_dense_of(rows, in, out, in, scratch, detnni_room(rows, in, out, 1));
+    detnni_kernels_of(DETNN_ISA_AUTO)->weight_gradient(&p, x, dz, dw, db);
 }
 
 DETNN_API void detnn_activate(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
@@ -5915,23 +7134,26 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     enum { ROWS = 67, IN = 5, OUT = 7, N = ROWS * OUT };
     static const uint32_t special[] = {0x80000000, 0x00000001, 0x7f800000, 0x7fc00000,
                                        0xff800000, 0x007fffff, 0x7f7fffff};
-    float x[N], w[N], a[N], b[N], m[4][N], ta[OUT], tb[OUT], ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
+    float x[N], w[N], a[N], b[N], m[4][N], scratch[DETNNI_LANES > 1 ? 4400 : 2 * OUT];
+    float ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
     detnn_schedule constant = detnn_schedule_default();
+    detnni_dense p = detnni_dense_of(ROWS, IN, OUT, OUT, scratch, detnni_room(ROWS, IN, OUT, 1)), gradient = p;
     size_t i, f;
     int round;
+    gradient.to = IN;
     for (round = 0; round < 2; round++) {
         detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
         detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);
         for (i = 0; round && i < sizeof special / sizeof *special; i++)
             x[31 * i] = w[29 * i + 3] = detnni_float(special[i]);
-        plain->forward(x, w, w, ROWS, IN, OUT, a);
-        k->forward(x, w, w, ROWS, IN, OUT, b);
+        plain->forward(&p, x, w, w, a);
+        k->forward(&p, x, w, w, b);
         if (!detnni_same_bits(a, b, N)) return "dense forward";
-        plain->input_gradient(x, w, ROWS, IN, OUT, a);
-        k->input_gradient(x, w, ROWS, IN, OUT, b);
+        plain->input_gradient(&gradient, x, w, a);
+        k->input_gradient(&gradient, x, w, b);
         if (!detnni_same_bits(a, b, ROWS * IN)) return "dense input gradient";
-        plain->weight_gradient(x, w, ROWS, IN, OUT, a, a + IN * OUT, ta);
-        k->weight_gradient(x, w, ROWS, IN, OUT, b, b + IN * OUT, tb);
+        plain->weight_gradient(&gradient, x, w, a, a + IN * OUT);
+        k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
         if (!detnni_same_bits(a, b, IN * OUT + OUT)) return "dense weight gradient";
         a[0] = plain->sum(x, N); a[1] = plain->dot(x, w, N);
         b[0] = k->sum(x, N); b[1] = k->dot(x, w, N);
@@ -6008,13 +7230,14 @@ DETNNI_NOINLINE static detnn_result detnni_selftest(detnn_error *err)
             return detnni_selftest_failed(err, "SHA-256", DETNN_ISA_PLAIN);
     for (isa = DETNN_ISA_PLAIN; isa < (int)DETNN_ISA_COUNT; isa++) {
         const detnni_kernels *k = detnni_kernels_of((detnn_isa)isa);
+        const detnni_dense p = detnni_dense_of(1, 1, 1, 1, 0, 0);
         float x, w, b, y;
         if (!k) continue;
         for (i = 0; i < sizeof detnni_selftest_fma / sizeof *detnni_selftest_fma; i++) {
             x = detnni_float(detnni_selftest_fma[i][0]);
             w = detnni_float(detnni_selftest_fma[i][1]);
             b = detnni_float(detnni_selftest_fma[i][2]);
-            k->forward(&x, &w, &b, 1, 1, 1, &y);
+            k->forward(&p, &x, &w, &b, &y);
             if (detnni_float_bits(y) != detnni_selftest_fma[i][3])
                 return detnni_selftest_failed(err, "fma", (detnn_isa)isa);
         }
@@ -8762,6 +9985,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_ISA_NEON
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
+#undef DETNNI_LANES
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_NOINLINE

@@ -4,7 +4,11 @@
 #define REFERENCE_H
 
 /* The header ends its own such pragmas: nothing below may be contracted or re-ordered either. */
-#if defined(__clang__)
+#if defined(__clang__) && defined(__FAST_MATH__)
+#pragma float_control(precise, on)
+#pragma clang fp contract(off) reassociate(off)
+#pragma clang fp exceptions(maytrap)
+#elif defined(__clang__)
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", \

@@ -417,7 +417,7 @@ static void snapshots(void)
 
 static void destroyed_or_never_made(void)
 {
-    static union { double alignment; char bytes[50000]; } block;
+    static union { double alignment; char bytes[100000]; } block;
     detnn_net_desc desc = small_desc();
     detnn_data data = small_data();
     detnn_fit_desc fit = small_fit(1);
@@ -459,7 +459,7 @@ static void destroyed_or_never_made(void)
 
 static void a_net_in_a_block_is_not_copied(void)
 {
-    static union { double alignment; char bytes[50000]; } block;
+    static union { double alignment; char bytes[100000]; } block;
     detnn_net_desc desc = small_desc();
     detnn_net *none;
     CHECK(!detnn_net_init(&net, &desc, block.bytes, sizeof block.bytes, NULL));

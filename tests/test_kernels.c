@@ -182,7 +182,10 @@ static void check_dense(int kind, size_t rows, size_t in, size_t out)
           *dw = ref_floats(in * out);
     float *db = ref_floats(out), *got = ref_floats(rows * (in + out) + in * out + out + 1),
           *got_db = ref_floats(out + 1);
-    float *tmp = ref_floats(out * 26);
+    float *scratch = ref_floats(detnn_dense_scratch(rows, in, out) + 1);
+    const size_t room = detnni_room(rows, in, out, 1);
+    const detnni_dense p = detnni_dense_of(rows, in, out, out, scratch, room),
+                       q = detnni_dense_of(rows, in, out, in, scratch, room);
     size_t m, i, n, most;
     int k;
     data_of(kind, &state, x, rows * in);
@@ -219,29 +222,29 @@ static void check_dense(int kind, size_t rows, size_t in, size_t out)
     } while (0)
     FOR_SETS(k) {
         got[rows * out] = guard;
-        sets[k]->forward(x, w, b, rows, in, out, got);
+        sets[k]->forward(&p, x, w, b, got);
         SAME("forward", z, rows * out);
         got[rows * out] = guard;
-        sets[k]->forward(x, w, NULL, rows, in, out, got);
+        sets[k]->forward(&p, x, w, NULL, got);
         SAME("forward without bias", z0, rows * out);
         got[rows * in] = guard;
-        sets[k]->input_gradient(dz, w, rows, in, out, got);
+        sets[k]->input_gradient(&q, dz, w, got);
         SAME("input gradient", dx, rows * in);
         got[in * out] = guard;
         got_db[out] = guard;
-        sets[k]->weight_gradient(x, dz, rows, in, out, got, got_db, rows > 64 ? tmp : NULL);
+        sets[k]->weight_gradient(&q, x, dz, got, got_db);
         SAME("kernel gradient", dw, in * out);
         CHECKF(ref_differ(got_db, db, out) == out && ref_same(got_db[out], guard),
                "%s bias gradient, data %d, rows %d, in %d, out %d", NAME(k), kind, (int)rows,
                (int)in, (int)out);
-        sets[k]->weight_gradient(x, dz, rows, in, out, got, NULL, rows > 64 ? tmp : NULL);
+        sets[k]->weight_gradient(&q, x, dz, got, NULL);
         SAME("kernel gradient without bias", dw, in * out);
     }
-    detnn_dense_forward(x, w, b, rows, in, out, got); /* the public forms take one of the sets */
+    detnn_dense_forward(x, w, b, rows, in, out, got, scratch); /* the public forms take one of the sets */
     CHECK(ref_differ(got, z, rows * out) == rows * out);
-    detnn_dense_input_gradient(dz, w, rows, in, out, got);
+    detnn_dense_input_gradient(dz, w, rows, in, out, got, scratch);
     CHECK(ref_differ(got, dx, rows * in) == rows * in);
-    detnn_dense_weight_gradient(x, dz, rows, in, out, got, got_db, rows > 64 ? tmp : NULL);
+    detnn_dense_weight_gradient(x, dz, rows, in, out, got, got_db, scratch);
     CHECK(ref_differ(got, dw, in * out) == in * out && ref_differ(got_db, db, out) == out);
 #undef SAME
     free(x);
@@ -255,7 +258,7 @@ static void check_dense(int kind, size_t rows, size_t in, size_t out)
     free(db);
     free(got);
     free(got_db);
-    free(tmp);
+    free(scratch);
 }
 
 static void dense_small(void)
@@ -290,6 +293,69 @@ static void dense_batches(void)
             check_dense((int)(r + s) % DATA_KINDS, rows[r], shape[s][0], shape[s][1]);
     check_dense(ORDINARY, 257, 40, 65);
     check_dense(WIDE, 130, 65, 40);
+}
+
+/* Larger products, whole and in parts [from, to) as threads take them, against plain C; nothing beside a part is
+ * written. */
+static void check_parts(int kind, size_t rows, size_t in, size_t out)
+{
+    uint64_t state = rows * 31 + in * 17 + out;
+    const size_t room = detnni_room(rows, in, out, 1);
+    float *x = ref_floats(rows * in), *w = ref_floats(in * out), *b = ref_floats(out), *dz = ref_floats(rows * out);
+    float *z = ref_floats(rows * out), *dx = ref_floats(rows * in), *dw = ref_floats(in * out), *db = ref_floats(out);
+    float *got = ref_floats(rows * (in + out) + in * out), *got_db = ref_floats(out), *scratch = ref_floats(room);
+    detnni_dense p = detnni_dense_of(rows, in, out, out, scratch, room), q = detnni_dense_of(rows, in, out, in, scratch, room);
+    size_t i, beside;
+    int k, part;
+    data_of(kind, &state, x, rows * in);
+    data_of(kind, &state, w, in * out);
+    data_of(kind, &state, b, out);
+    data_of(kind, &state, dz, rows * out);
+    sets[0]->forward(&p, x, w, b, z);
+    sets[0]->input_gradient(&q, dz, w, dx);
+    sets[0]->weight_gradient(&q, x, dz, dw, db);
+    for (k = 1; k < set_count; k++)
+        for (part = 0; part < 4; part++) {
+            const int whole = part == 0;
+            p.from = whole ? 0 : detnn_splitmix64(&state) % out;
+            p.to = whole ? out : p.from + 1 + detnn_splitmix64(&state) % (out - p.from);
+            q.from = whole ? 0 : detnn_splitmix64(&state) % in;
+            q.to = whole ? in : q.from + 1 + detnn_splitmix64(&state) % (in - q.from);
+            p.scratch = part == 3 ? NULL : scratch; /* forward needs none */
+#define PARTS(what, expected, count, place, range)                                                 \
+    do {                                                                                           \
+        for (i = 0, beside = 0; i < (count); i++) {                                                \
+            int inside = (place) >= range.from && (place) < range.to;                              \
+            beside += !ref_same(got[i], inside ? expected[i] : guard);                             \
+        }                                                                                          \
+        CHECKF(beside == 0, "%s %s, data %d, rows %d, in %d, out %d, from %d to %d: %d wrong",     \
+               NAME(k), what, kind, (int)rows, (int)in, (int)out, (int)range.from, (int)range.to,  \
+               (int)beside);                                                                       \
+    } while (0)
+            for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
+            sets[k]->forward(&p, x, w, b, got);
+            PARTS("forward", z, rows * out, i % out, p);
+            for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
+            sets[k]->input_gradient(&q, dz, w, got);
+            PARTS("input gradient", dx, rows * in, i % in, q);
+            for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
+            sets[k]->weight_gradient(&q, x, dz, got, got_db);
+            PARTS("kernel gradient", dw, in * out, i / out, q);
+            CHECK(ref_differ(got_db, db, out) == out);
+#undef PARTS
+        }
+    free(x), free(w), free(b), free(dz), free(z), free(dx), free(dw), free(db), free(got), free(got_db), free(scratch);
+}
+
+static void dense_in_parts(void)
+{
+    static const size_t shape[][3] = { { 64, 100, 130 }, { 28, 41, 33 },  { 29, 113, 70 },  { 130, 48, 49 }, { 3, 90, 300 },
+                                       { 16, 60, 90 },   { 14, 15, 100 }, { 81, 120, 270 }, { 1, 70, 200 },  { 8, 130, 65 },
+                                       { 40, 1024, 40 }, { 9, 20, 1024 }, { 12, 7, 5 },     { 200, 9, 17 } };
+    size_t i;
+    for (i = 0; i < sizeof shape / sizeof *shape; i++)
+        check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
+    check_parts(ORDINARY, 64, 257, 80);
 }
 
 static void dense_long(void)
@@ -795,15 +861,19 @@ static void order_of_sums(void)
 /* All of forward's and the gradients' sums at once: every one must show the same tree. */
 static void order_of_products(void)
 {
-    enum { WIDE_SIDE = 37, SHORT_SIDE = 3 };
+    enum { WIDE_SIDE = 37, SHORT_SIDE = 3, SCRATCH = 1 << 18 };
     static tree chain, batch;
     static float x[PROBED * WIDE_SIDE], w[PROBED * WIDE_SIDE], z[WIDE_SIDE * WIDE_SIDE],
-        db[WIDE_SIDE], tmp[26 * WIDE_SIDE];
+        db[WIDE_SIDE], scratch[SCRATCH];
     static const float bias[WIDE_SIDE] = { 0 };
     uint64_t state = 11;
     int p, i, j, k, m, e, count;
     for (p = 0; p < PROBES - 4; p++) {
         int n = probed[p], wide = n > 200 ? 5 : WIDE_SIDE;
+        const size_t side = SHORT_SIDE, k_size = (size_t)n, w_size = (size_t)wide;
+        const detnni_dense forward = detnni_dense_of(side, k_size, w_size, w_size, scratch, SCRATCH);
+        const detnni_dense input = detnni_dense_of(side, w_size, k_size, w_size, scratch, SCRATCH);
+        const detnni_dense weights = detnni_dense_of(k_size, side, w_size, side, scratch, SCRATCH);
         tree_of_chain(&chain, n);
         tree_of_batch(&batch, n);
         for (e = 0; e < n * wide; e++) x[e] = w[e] = 1.0f;
@@ -817,12 +887,12 @@ static void order_of_products(void)
                 for (m = 0; m < SHORT_SIDE; m++)
                     x[m * n + i] = huge, x[m * n + j] = -huge; /* x [rows][n], w [n][wide] */
                 for (e = 0; e < wide; e++) w[i * wide + e] = w[j * wide + e] = huge;
-                sets[k]->forward(x, w, bias, SHORT_SIDE, (size_t)n, (size_t)wide, z);
+                sets[k]->forward(&forward, x, w, bias, z);
                 for (e = 0; e < SHORT_SIDE * wide; e++) bad[0] += !ref_same(z[e], expected);
                 for (e = 0; e < wide; e++) w[i * wide + e] = w[j * wide + e] = 1.0f;
                 for (e = 0; e < wide; e++)
                     w[e * n + i] = w[e * n + j] = huge; /* dz [rows][n], w [wide][n] */
-                sets[k]->input_gradient(x, w, SHORT_SIDE, (size_t)wide, (size_t)n, z);
+                sets[k]->input_gradient(&input, x, w, z);
                 for (e = 0; e < SHORT_SIDE * wide; e++) bad[1] += !ref_same(z[e], expected);
                 for (e = 0; e < wide; e++) w[e * n + i] = w[e * n + j] = 1.0f;
                 for (m = 0; m < SHORT_SIDE; m++) x[m * n + i] = x[m * n + j] = 1.0f;
@@ -830,7 +900,7 @@ static void order_of_products(void)
                     x[i * SHORT_SIDE + m] = huge, x[j * SHORT_SIDE + m] = huge; /* x [n][in] */
                 for (e = 0; e < wide; e++)
                     w[i * wide + e] = huge, w[j * wide + e] = -huge; /* dz [n][wide] */
-                sets[k]->weight_gradient(x, w, (size_t)n, SHORT_SIDE, (size_t)wide, z, db, tmp);
+                sets[k]->weight_gradient(&weights, x, w, z, db);
                 for (e = 0; e < SHORT_SIDE * wide; e++) bad[2] += !ref_same(z[e], of_batch);
                 for (e = 0; e < wide; e++) bad[3] += !ref_same(db[e], of_batch);
                 for (m = 0; m < SHORT_SIDE; m++)
@@ -848,12 +918,13 @@ static void order_of_products(void)
 /* The bias comes first: beside it a huge pair that cancels leaves nothing of it. */
 static void bias_comes_first(void)
 {
+    const detnni_dense p = detnni_dense_of(1, 2, 1, 1, NULL, 0);
     float x[2], w[2] = { 1.0f, 1.0f }, b = 1.0f, z;
     int k;
     x[0] = huge;
     x[1] = -huge;
     FOR_SETS(k) {
-        sets[k]->forward(x, w, &b, 1, 2, 1, &z);
+        sets[k]->forward(&p, x, w, &b, &z);
         CHECK(ref_same(z, 0.0f));
     }
 }
@@ -869,6 +940,7 @@ int main(void)
     TEST(dense_small);
     TEST(dense_around_tiles);
     TEST(dense_batches);
+    TEST(dense_in_parts);
     TEST(dense_long);
     TEST(sums_and_dots);
     TEST(softmaxes);

@@ -41,7 +41,7 @@ static void worked_trace(void)
     CHECK(begins(detnn_tensor_digest(w, 2, digest), "32364c44"));
     CHECK(begins(detnn_tensor_digest(b, 1, digest), "8cb90125"));
     CHECK(begins(detnn_digest(net, digest), "3c7edb5d"));
-    detnn_dense_forward(x, w, b, 1, 2, 1, &z);
+    detnn_dense_forward(x, w, b, 1, 2, 1, &z, NULL);
     CHECK(bits(z) == 0x3db8bd48);
     CHECK(detnn_predict(net, x, 1, &y, 0) == DETNN_OK && bits(y) == 0x3db83d6c);
     CHECK(detnn_train_batch(net, &data, &loss, 0) == DETNN_OK && bits(loss) == 0x3e2c2ad0);

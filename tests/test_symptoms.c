@@ -8,7 +8,7 @@
 
 static void weights_not_seeded(void)
 {
-    static char block[2][40000];
+    static char block[2][100000];
     detnn_net_desc desc = small_desc();
     detnn_net *a, *b, *other;
     detnn_error err;
