@@ -7731,7 +7731,7 @@ typedef struct detnni_span {
 typedef struct detnni_file {
     const unsigned char *bytes;
     size_t size, data;   /* data: where the header ends and the tensors' bytes begin */
-    size_t tensors;
+    size_t tensors, entries; /* entries: tensors and perhaps the metadata */
     size_t next;         /* the entry from which the next one is looked for */
     uint64_t visits;     /* entries read so far */
     detnni_span value[DETNNI_KEY_COUNT]; /* of the metadata; null where there is none */
@@ -8003,6 +8003,7 @@ static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, 
             if (!detnni_take_entry(f, &at, &e)) return detnni_damaged(f, err);
             if (e.metadata && metadata++) return (void)detnni_wrong(f, e.at, "__metadata__ twice"), detnni_damaged(f, err);
             if (!e.metadata) f->tensors++;
+            f->entries++;
             detnni_space(f, &at);
             more = at < f->data && f->bytes[at] == ',';
             if (more) at++;
@@ -8030,7 +8031,7 @@ static void detnni_next_entry(detnni_file *f, detnni_entry *e)
 static int detnni_find_entry(detnni_file *f, const char *name, detnni_entry *e)
 {
     size_t i;
-    for (i = 0; i <= f->tensors && f->visits < DETNNI_VISITS(f); i++) { /* one of them may be the metadata */
+    for (i = 0; i < f->entries && f->visits < DETNNI_VISITS(f); i++) {
         detnni_next_entry(f, e);
         if (!e->metadata && detnni_is(e->name, name)) return 1;
     }
@@ -8526,7 +8527,7 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
             return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: %l bytes in the file, its shape needs %l", name,
                                e.end - e.begin, need);
     }
-    for (i = 0; i <= f->tensors && count != f->tensors && f->visits < DETNNI_VISITS(f); i++) { /* which one is too many? */
+    for (i = 0; i < f->entries && count != f->tensors && f->visits < DETNNI_VISITS(f); i++) { /* which one is too many? */
         int known = 0;
         detnni_next_entry(f, &e);
         if (e.metadata) continue;
@@ -8539,11 +8540,11 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
         return detnni_fail(err, DETNN_ERROR_DATA, "the file has %z tensors, the net %z: a name comes twice", f->tensors,
                            count);
     for (n = 0; n < f->tensors && f->visits < DETNNI_VISITS(f); n++) { /* which one begins where the last one ended? */
-        for (i = 0; i <= f->tensors; i++) {
+        for (i = 0; i < f->entries; i++) {
             detnni_next_entry(f, &e);
             if (!e.metadata && e.begin == at && e.end > at) break;
         }
-        if (i > f->tensors)
+        if (i == f->entries)
             return detnni_fail(err, DETNN_ERROR_DATA, "no tensor begins at byte %l of the data: a hole or an overlap", at);
         at = e.end;
     }
