@@ -7372,9 +7372,7 @@ static void detnni_sink_add(detnni_sink *s, const void *bytes, size_t n)
 
 static void detnni_sink_text(detnni_sink *s, const char *text)
 {
-    size_t n = 0;
-    while (text[n]) n++;
-    detnni_sink_add(s, text, n);
+    for (; *text; text++) detnni_sink_add(s, text, 1);
 }
 
 /* A line of at most 319 characters. */
@@ -7856,13 +7854,17 @@ static int detnni_is(detnni_span raw, const char *text)
     return !*text;
 }
 
-static int detnni_starts(detnni_span raw, const char *text)
+/* The length of text where raw starts with it, else raw.n + 1. (Written so that no compiler makes a strlen of it, which
+ * a freestanding program has not.) */
+static size_t detnni_prefix(detnni_span raw, const char *text)
 {
     size_t i;
     for (i = 0; text[i]; i++)
-        if (i >= raw.n || raw.p[i] != (unsigned char)text[i]) return 0;
-    return 1;
+        if (i >= raw.n || raw.p[i] != (unsigned char)text[i]) return raw.n + 1;
+    return i;
 }
+
+static int detnni_starts(detnni_span raw, const char *text) { return detnni_prefix(raw, text) <= raw.n; }
 
 static int detnni_take_metadata(detnni_file *f, size_t *at)
 {
@@ -8067,19 +8069,23 @@ static detnni_words detnni_words_of(detnni_span s)
     return w;
 }
 
-static int detnni_word_is(const detnni_words *w, const char *text)
+static detnni_span detnni_rest(const detnni_words *w)
 {
     detnni_span s;
-    if (w->bad) return 0;
     s.p = w->p + w->at;
     s.n = w->n - w->at;
-    return detnni_starts(s, text);
+    return s;
+}
+
+static int detnni_word_is(const detnni_words *w, const char *text)
+{
+    return !w->bad && detnni_starts(detnni_rest(w), text);
 }
 
 static void detnni_skip(detnni_words *w, const char *text)
 {
     if (!detnni_word_is(w, text)) w->bad = 1;
-    else while (*text++) w->at++;
+    else w->at += detnni_prefix(detnni_rest(w), text);
 }
 
 static uint64_t detnni_number(detnni_words *w)
@@ -8130,10 +8136,8 @@ static int detnni_name(detnni_words *w, const char *const *names, int count)
     int i;
     for (i = 0; i < count; i++)
         if (detnni_word_is(w, names[i])) {
-            size_t n = 0;
-            int c;
-            while (names[i][n]) n++;
-            c = w->at + n < w->n ? w->p[w->at + n] : ' ';
+            size_t n = detnni_prefix(detnni_rest(w), names[i]);
+            int c = w->at + n < w->n ? w->p[w->at + n] : ' ';
             if (c != ' ' && c != ',' && c != '\n') continue; /* the beginning of a longer one */
             w->at += n;
             return i;
@@ -8270,9 +8274,7 @@ static detnn_result detnni_check_version(uint64_t format, uint64_t contract, det
 
 static int detnni_same_text(detnni_span s, const char *text)
 {
-    size_t n = 0;
-    while (text[n]) n++;
-    return n == s.n && detnni_starts(s, text);
+    return detnni_prefix(s, text) == s.n;
 }
 
 /* Is all there that a description needs, and is it what was written? */

@@ -102,9 +102,11 @@ int main(int argc, char **argv)
         } else {
             for (packing = 0; packing < (int)DETNN_PACKING_COUNT; packing++) {
                 static const char *const ending[] = { "_float32.h", "_bfloat16.h", "_int8.h" };
-                static const char *const name[] = { "net_float32", "net_bfloat16", "net_int8" };
                 detnn_export_desc d = detnn_export_desc_default();
-                d.name = name[packing];
+                char name[40];
+                snprintf(name, sizeof name, "%s%s", names[i], ending[packing]);
+                *strchr(name, '.') = 0;
+                d.name = name;
                 d.packing = (detnn_packing)packing;
                 d.data = &data;
                 must(!detnn_export_c(net, in(argv[2], names[i], ending[packing]), &d, NULL, &err), names[i]);

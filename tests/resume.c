@@ -65,8 +65,8 @@ int main(void)
     bare_print(detnn_state_digest(net, digest));
 #ifdef EXPORTED
     {
-        static detnn_net_desc (*const describe[])(void) = { net_float32_desc, net_bfloat16_desc, net_int8_desc };
-        static int (*const test[])(detnn_net *) = { net_float32_test, net_bfloat16_test, net_int8_test };
+        static detnn_net_desc (*const describe[])(void) = { small_float32_desc, small_bfloat16_desc, small_int8_desc };
+        static int (*const test[])(detnn_net *) = { small_float32_test, small_bfloat16_test, small_int8_test };
         int i;
         for (i = 0; i < 3; i++) {
             desc = describe[i]();
