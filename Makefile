@@ -7,6 +7,7 @@
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
+#   make fuzz       the loader under libFuzzer and AFL++, FUZZ_SECONDS (600) each
 #   make bench      times against other libraries, as far as they are installed (GROUP=functions)
 #   make clean
 #
@@ -22,7 +23,7 @@ EXAMPLES = $(filter-out digits,$(patsubst examples/%.c,%,$(wildcard examples/*.c
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions clean
+.PHONY: help demo check examples deps check-all oracle prove fuzz bench bench-functions clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -89,6 +90,10 @@ else
 	build/prove -o build/prove.state
 	build/prove_fma -v scalar -o build/prove.state
 endif
+
+FUZZ_SECONDS = 600
+fuzz: | build
+	SECONDS_EACH=$(FUZZ_SECONDS) bash tests/files.sh fuzz
 
 GROUP = functions
 bench: bench-$(GROUP)

@@ -11,14 +11,16 @@
  * and plain #include "detnn.h" wherever else it is used. No -lm, no build system, no other file.
  *
  * CONTENTS
- *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits
+ *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits, M6 files
  *     Contract      C1 arithmetic ... C12 a worked trace: all that a program in another language
  *                   needs to reproduce every bit
+ *     Files         F1 tensors, F2 metadata, F3 what is refused, F4 receipts: what a reader or writer needs
  *     1. Configuration
  *     2. Public: errors, kinds, layers, losses, optimizers, descriptions
  *     3. Public, level 1: create, fit, evaluate, predict, digest
  *     4. Public, level 2: forward, backward, step; weights, snapshots; trace
  *     5. Public, level 3: exact functions, generators, reductions, products, updates on plain arrays
+ *    21. Public, level 1: files, flash images, receipts
  *     (implementation, behind DETNN_IMPLEMENTATION)
  *     6. Platform                       13. Network: memory and creation
  *     7. Floating-point guard           14. Trace
@@ -28,6 +30,7 @@
  *    11. Kernel bodies (read again for  18. Training, evaluation, prediction
  *        each instruction set)          19. Level 3: the building blocks
  *    12. Choice of kernels              20. Self-test
+ *                                       22. Files, flash images, receipts
  *
  * MANUAL
  *
@@ -104,6 +107,30 @@
  * that contract or re-associate, flushed subnormals, wrong rounding modes and a broken fma. Entry points
  * set round to nearest, subnormals kept, exceptions masked, where the thread has it otherwise, and give
  * its mode back; callbacks run in theirs. Digests and floats printed with %a or %.9g can be compared.
+ *
+ * M6. Files. detnn_save writes a model, detnn_load makes the net again:
+ *
+ *         if (detnn_save(net, "model.safetensors", 0, &err)) ...
+ *         if (detnn_load(&net, "model.safetensors", 0, &err)) ...
+ *
+ * The file is a safetensors file (format in F1 to F3), the same bytes on every platform. PyTorch's load_file gives
+ * the state_dict of the torch.nn.Sequential that is the same net; what PyTorch saved of one, detnn_load_into takes
+ * into a net that was made for it. With detnn_save_desc.state the training state is in it too: load it on any
+ * machine, fit the epochs that remain (M4), and the bits are those of a fit that was never moved. Loading checks the
+ * whole file before it believes anything: its JSON is read without recursion, at most 100000000 bytes of it; names,
+ * types, shapes, offsets; that tensors neither overlap nor leave holes nor come twice; that values are finite; the
+ * digests; and the test vector, one input and its outputs, which this machine must predict to the bit (SELFTEST where
+ * it does not). Reading allocates one block of the file's own size (from memory: nothing) and then the net, whose
+ * weights were found in the file; desc.memory_max bounds it. Not in a file: batch_max, parts_max, isa, memory.
+ *     detnn_save replaces a file in one step: it writes one beside it (path.<16 digits>.tmp), flushes it to disk,
+ * renames it and flushes the folder (POSIX; Windows: _commit and MoveFileEx; elsewhere rename alone). A process that
+ * is killed may leave the one beside it. A symbolic link is replaced, not followed.
+ *     detnn_export_c writes C source for flash: weights as constants, used where they lie, in float32, or kernels in
+ * bfloat16 (half the room) or int8 (a quarter; w = float(q) * scale, one scale for each unit, its largest weight
+ * being 127 scales). Both predict to the bit as the net with kernels so rounded; the source and detnn_export_cost
+ * say what the rounding costs, on data that are given in loss and accuracy. Standardize and biases stay float32.
+ *     detnn_fit_receipt writes a small text about a training; detnn_verify_receipt does it again and says at which
+ * epoch it parted.
  *
  * CONTRACT, version 1
  *
@@ -299,6 +326,60 @@
  *     moments of the kernel bdf9e3a6 3ca697c3 and 3ac3230a 382d747b, of the bias bda697c3 and 3a2d747b
  *     kernel 3ec54ce9 3f89c40a, bias 3e000000; net 8c55b560..., state (one step by
  *     detnn_train_batch: step 1, all other counters 0, loss_sum 0, best 7f800000 0 0) 6a99cc68...
+ *
+ * FILES, format 1
+ *
+ * F1. Tensors. A file is 8 bytes with the header's length N, little-endian; N bytes of header, JSON, filled up with
+ * spaces so that N is a multiple of 8; the tensors' bytes without gaps. The header is an object: "__metadata__" with
+ * strings (F2), and for each tensor "name":{"dtype":"F32","shape":[...],"data_offsets":[begin,end]}, counted from the
+ * first byte behind the header. Elements are binary32, little-endian, row-major. detnn writes no spaces elsewhere and
+ * tensors in the order of the digest (C11); it reads any order and spaces.
+ *     A layer's number is that of its module in torch.nn.Sequential: a dense layer is one module where it is linear,
+ * else two (Linear and the activation), every other layer is one. Dense has "<number>.weight", shape [units][inputs]
+ * (the kernel transposed), and "<number>.bias" [units]; standardize, in PyTorch a module of one's own, has the
+ * buffers "<number>.mean" and "<number>.deviation" [inputs]. A training state has more tensors, after those: the same
+ * names with .moment1 for all dense layers, then .moment2, as far as the optimizer has them, then with .best where
+ * has_best is 1, for all layers. (PyTorch's load_state_dict takes such a file with strict=False.)
+ *
+ * F2. Metadata, in this order. Whole numbers are decimal without leading zeros, X is a binary32 and Y a binary64 as
+ * its bits in 8 and 16 lower-case hexadecimal digits, flags are 0 or 1, names are those of the header's lists
+ * (DETNN_ACTIVATIONS and so on), words are apart by one space. test and state may be missing; a file of another
+ * program has none of them, and other keys are passed over, but for unknown ones that begin with detnn.
+ *     detnn.format     1
+ *     detnn.contract   1
+ *     detnn.net        seed n inputs n loss NAME label_smoothing X huber_delta X
+ *     detnn.layers     layers, apart by a comma and a space:
+ *                        dense UNITS ACTIVATION X INITIALIZER X X INITIALIZER X X bias FLAG frozen FLAG
+ *                          (alpha; the kernel's and the bias's initializer, with a and b)
+ *                        dropout X        activation ACTIVATION X        standardize
+ *     detnn.optimizer  NAME learning_rate X momentum X nesterov FLAG beta1 X beta2 X rho X epsilon X
+ *                        weight_decay X clip_value X clip_norm X
+ *     detnn.schedule   NAME warmup_steps n period n gamma X final X
+ *     detnn.trained    step n epoch n adapted FLAG
+ *     detnn.digest     of the weights (C11)
+ *     detnn.test       inputs X, a space, outputs X, without spaces between the numbers (NaN as 7fc00000)
+ *     detnn.state      position n samples n learning_rate X loss_sum Y correct n best X n n keep_best FLAG
+ *                        has_best FLAG digest D   (as in C11; correct: of the epoch's accuracy; D: of the state)
+ *     detnn.check      SHA-256 of the values above, each with a line end ("\n") behind it
+ * frozen is what holds when it is saved; the optimizer's learning_rate is that of the description, the state has its
+ * own.
+ *
+ * F3. What is refused beyond that: keys, names or fields that come twice; fields beside the three; numbers that are
+ * not whole, or above 2^64 - 1; more than 4 dimensions; text that is not UTF-8, broken escapes; anything but spaces
+ * behind the header's last brace; tensors that the net has not; a file whose tensors lie so out of order that finding
+ * them means reading more than 64 headers and 2^28 bytes.
+ *
+ * F4. Receipts are lines, each ended by "\n":
+ *     detnn receipt 1
+ *     contract 1
+ *     net ..., layers ..., optimizer ..., schedule ...     four lines, the values as in F2
+ *     fit epochs n batch_size n shuffle FLAG validation_split X patience n min_delta X restore_best FLAG keep_best FLAG
+ *     data COUNT D              D: SHA-256 of, for each sample in order, x, then the label (or the targets), then the
+ *     validation COUNT D        weight (1 where there is none), 4 bytes each, little-endian. Of data of its own; 0 else
+ *     start D                   D: the digest of the training state (C11), before
+ *     epoch NUMBER D            from 0, at the end of every epoch, when on_epoch is called
+ *     end ANSWER D              ANSWER: go_on, or what on_epoch answered at last, pause or finish
+ *     check D                   SHA-256 of all lines before
  */
 
 /* ==== 1. Configuration ================================================================================ */
@@ -7731,7 +7812,7 @@ typedef struct detnni_file {
     size_t size, data;   /* data: where the header ends and the tensors' bytes begin */
     size_t tensors, entries; /* entries: tensors and perhaps the metadata */
     size_t next;         /* the entry from which the next one is looked for */
-    uint64_t visits;     /* entries read so far */
+    uint64_t looked;     /* bytes read so far in looking for entries */
     detnni_span value[DETNNI_KEY_COUNT]; /* of the metadata; null where there is none */
     const char *wrong;   /* what is wrong at the byte `place` */
     size_t place;
@@ -7899,7 +7980,6 @@ static int detnni_take_entry(detnni_file *f, size_t *at, detnni_entry *e)
     e->at = *at;
     e->dims = e->metadata = 0;
     e->begin = e->end = 0;
-    f->visits++;
     if (!detnni_take_string(f, at, &e->name) || !detnni_take_char(f, at, ':', "a colon is missing")) return 0;
     if (detnni_is(e->name, "__metadata__")) {
         e->metadata = 1;
@@ -8020,20 +8100,22 @@ static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, 
 /* The entry after the one read last, from the last on the first: the header was checked. */
 static void detnni_next_entry(detnni_file *f, detnni_entry *e)
 {
+    const size_t from = f->next;
     (void)detnni_take_entry(f, &f->next, e);
     detnni_space(f, &f->next);
+    f->looked += f->next - from;
     if (f->bytes[f->next] == ',') f->next++;
     else f->next = 9;
 }
 
-/* So many entries are read at most, in all: files that lie in order need a few for each tensor. */
-#define DETNNI_VISITS(f) ((uint64_t)64 * (f)->tensors + ((uint64_t)1 << 24))
+/* Files that lie in order need a few headers; a hostile one shall not take hours. */
+static int detnni_looks(const detnni_file *f) { return f->looked <= (uint64_t)64 * f->data + ((uint64_t)1 << 28); }
 
 /* Finds the tensor of a slot: 0 where there is none. Looking begins where the last look ended. */
 static int detnni_find_entry(detnni_file *f, const char *name, detnni_entry *e)
 {
     size_t i;
-    for (i = 0; i < f->entries && f->visits < DETNNI_VISITS(f); i++) {
+    for (i = 0; i < f->entries && detnni_looks(f); i++) {
         detnni_next_entry(f, e);
         if (!e->metadata && detnni_is(e->name, name)) return 1;
     }
@@ -8045,6 +8127,7 @@ static int detnni_locate(void *user, detnni_slot *s)
     detnni_file *f = (detnni_file *)user;
     detnni_entry e;
     char name[48];
+    f->looked = 0; /* detnni_check_tensors has gone this way before */
     if (!detnni_find_entry(f, detnni_slot_name(s, name), &e)) return 0;
     s->bytes = f->bytes + f->data + (size_t)e.begin;
     return 1;
@@ -8509,7 +8592,7 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
         int kernel = slot.tensor == DETNN_KERNEL;
         count++;
         if (!detnni_find_entry(f, detnni_slot_name(&slot, name), &e)) {
-            if (f->visits >= DETNNI_VISITS(f)) break;
+            if (!detnni_looks(f)) break;
             return detnni_fail(err, DETNN_ERROR_SHAPE, "the file has no tensor %s", name);
         }
         if (!detnni_is(e.dtype, "F32"))
@@ -8529,19 +8612,22 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
             return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: %l bytes in the file, its shape needs %l", name,
                                e.end - e.begin, need);
     }
-    for (i = 0; i < f->entries && count != f->tensors && f->visits < DETNNI_VISITS(f); i++) { /* which one is too many? */
+    for (i = 0; i < f->entries && count != f->tensors && detnni_looks(f); i++) { /* which one is too many? */
         int known = 0;
         detnni_next_entry(f, &e);
         if (e.metadata) continue;
         detnni_slot_start(&slot);
-        while (!known && detnni_slot_next(net, groups, &slot)) known = detnni_is(e.name, detnni_slot_name(&slot, name));
+        while (!known && detnni_slot_next(net, groups, &slot)) {
+            known = detnni_is(e.name, detnni_slot_name(&slot, name));
+            f->looked += sizeof name;
+        }
         if (!known)
             return detnni_fail(err, DETNN_ERROR_SHAPE, "byte %z: the net has no tensor of this name", e.at);
     }
-    if (count != f->tensors && f->visits < DETNNI_VISITS(f))
+    if (count != f->tensors && detnni_looks(f))
         return detnni_fail(err, DETNN_ERROR_DATA, "the file has %z tensors, the net %z: a name comes twice", f->tensors,
                            count);
-    for (n = 0; n < f->tensors && f->visits < DETNNI_VISITS(f); n++) { /* which one begins where the last one ended? */
+    for (n = 0; n < f->tensors && detnni_looks(f); n++) { /* which one begins where the last one ended? */
         for (i = 0; i < f->entries; i++) {
             detnni_next_entry(f, &e);
             if (!e.metadata && e.begin == at && e.end > at) break;
@@ -8550,7 +8636,7 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
             return detnni_fail(err, DETNN_ERROR_DATA, "no tensor begins at byte %l of the data: a hole or an overlap", at);
         at = e.end;
     }
-    if (f->visits >= DETNNI_VISITS(f))
+    if (!detnni_looks(f))
         return detnni_fail(err, DETNN_ERROR_DATA, "the %z tensors of the file lie in an order that takes too long to check",
                            f->tensors);
     if (at != f->size - f->data)
@@ -10001,7 +10087,6 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_TELL
 #undef DETNNI_TEXT
 #undef DETNNI_UNUSED
-#undef DETNNI_VISITS
 #undef DETNNI_X86
 #undef DETNNI_X87
 #undef DETNNI_ZERO

@@ -129,6 +129,10 @@ row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scal
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
+row "files: PyTorch and the safetensors package" gcc script tests/files.sh torch
+row "files: a training moves, exported nets" gcc script tests/files.sh moves
+row "files: every damage, under sanitizers" gcc script tests/files.sh damage
+row "files: a minute of fuzzing" gcc script tests/files.sh fuzz
 for s in tests/break.sh tests/freestanding.sh; do [ -f $s ] && row "$s" bash script $s; done
 wait
 passed=$(cat $out/*.result | grep -c ok) failed=$(cat $out/*.result | grep -c FAILED) skipped=$(cat $out/*.result | grep -c skipped)

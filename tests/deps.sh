@@ -6,4 +6,5 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends \
     gcc g++ clang libclang-rt-14-dev make python3 libc6-dev libmpfr-dev libgmp-dev libsleef-dev \
     gcc-12-multilib g++-12-multilib qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cross \
-    gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind cppcheck >/dev/null
+    gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind cppcheck \
+    afl++ python3-torch python3-venv python3-pip gcc-arm-none-eabi qemu-system-arm >/dev/null

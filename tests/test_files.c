@@ -1037,7 +1037,7 @@ static void exported(void)
             CHECK(array_of(source, "small_net_kernels", numbers, 4000) == 106);
             for (i = 0; i < 106; i++) {
                 halves[i] = (uint16_t)numbers[i];
-                bytes[i] = (int8_t)numbers[i];
+                if (kind == 2) bytes[i] = (int8_t)numbers[i];
             }
             if (kind == 2) {
                 CHECK(array_of(source, "small_net_scales", numbers, 100) == 17);
