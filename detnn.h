@@ -837,8 +837,8 @@ DETNN_API detnn_result detnn_backward(detnn_net *net, const float *dy, float *dx
 DETNN_API detnn_result detnn_step(detnn_net *net, detnn_error *err);
 DETNN_API void detnn_clear_gradients(detnn_net *net); /* forgets what forward and backward gathered */
 
-/* Weights by layer and name; null where there is no such tensor, or a packed one. rows and cols (each may be null) get the
- * shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
+/* Weights by layer and name; null where there is no such tensor, or a packed one. rows and cols (each may be null) get
+ * the shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
  * gradient is that of the last step (clipped), or of one part before it; null without training. */
 DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
                                      size_t *cols);
@@ -1051,8 +1051,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 /* ==== 21. Public, level 1: files, flash images, receipts ================================================ */
 
 /* A model is a safetensors file (manual, M6; the format is in F1 to F4). The functions without a path are there with
- * DETNN_NO_STDIO too. All return NULL, STATE, FEATURE where it applies; FILE where the disk fails, CALLBACK where
- * write or read do not return 0, DATA for a file that is damaged or foreign. */
+ * DETNN_NO_STDIO too; what they call may not use the net. Errors: NULL, STATE, FEATURE; FILE where the disk fails,
+ * CALLBACK where write or read do not return 0, DATA for a file that is damaged or foreign. */
 typedef struct detnn_save_desc {
     int state;               /* [0] 1: with the whole training state, to go on from */
     int test;                /* [1] 0: without a test vector (one input and its outputs, replayed at loading) */
@@ -7856,7 +7856,7 @@ static long detnni_hex4(const unsigned char *p)
     long v = 0;
     int i;
     for (i = 0; i < 4; i++) {
-        int c = p[i], d = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int c = p[i], l = c | 32, d = c >= '0' && c <= '9' ? c - '0' : l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
         if (d < 0) return -1;
         v = v * 16 + d;
     }
@@ -8012,7 +8012,8 @@ static int detnni_take_entry(detnni_file *f, size_t *at, detnni_entry *e)
                 if (!detnni_take_char(f, at, ']', "a comma or ] is missing in shape")) return 0;
             }
         } else {
-            if (!detnni_take_char(f, at, '[', "data_offsets is not an array") || !detnni_take_number(f, at, &e->begin) ||
+            if (!detnni_take_char(f, at, '[', "data_offsets is not an array") ||
+                !detnni_take_number(f, at, &e->begin) ||
                 !detnni_take_char(f, at, ',', "a comma is missing in data_offsets") ||
                 !detnni_take_number(f, at, &e->end) ||
                 !detnni_take_char(f, at, ']', "data_offsets has not two numbers"))
@@ -8035,7 +8036,7 @@ static int detnni_check_utf8(detnni_file *f)
     for (i = 8; i < f->data;) {
         const unsigned char *p = f->bytes + i;
         unsigned c = p[0], low = 0x80, high = 0xbf;
-        size_t n = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 4, j;
+        size_t n = c < 0x80 ? 0 : c < 0xc2 ? 4 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 4, j; /* 4: none */
         if (c == 0xe0) low = 0xa0;
         if (c == 0xed) high = 0x9f;
         if (c == 0xf0) low = 0x90;
@@ -8068,8 +8069,9 @@ static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, 
     for (i = 0; i < 8; i++) header |= (uint64_t)f->bytes[i] << 8 * i;
     if (header > DETNNI_HEADER_MAX)
         return detnni_fail(err, DETNN_ERROR_DATA,
-                           "the file is no safetensors: it begins with %l as the length of its header, at most %z is allowed",
-                           header, (size_t)DETNNI_HEADER_MAX);
+                           "the file is no safetensors: its header should have %l bytes, at most %z are allowed",
+                           header,
+                           (size_t)DETNNI_HEADER_MAX);
     if (header > size - 8)
         return detnni_fail(err, DETNN_ERROR_DATA, "the file is cut off: its header should have %l bytes, there are %z",
                            header, size - 8);
@@ -8083,7 +8085,8 @@ static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, 
     } else {
         do {
             if (!detnni_take_entry(f, &at, &e)) return detnni_damaged(f, err);
-            if (e.metadata && metadata++) return (void)detnni_wrong(f, e.at, "__metadata__ twice"), detnni_damaged(f, err);
+            if (e.metadata && metadata++) (void)detnni_wrong(f, e.at, "__metadata__ twice");
+            if (f->wrong) return detnni_damaged(f, err);
             if (!e.metadata) f->tensors++;
             f->entries++;
             detnni_space(f, &at);
@@ -8093,8 +8096,9 @@ static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, 
         if (!detnni_take_char(f, &at, '}', "a comma or } is missing after a tensor")) return detnni_damaged(f, err);
     }
     detnni_space(f, &at);
-    if (at != f->data) return (void)detnni_wrong(f, at, "something follows the header's end"), detnni_damaged(f, err);
-    return DETNN_OK;
+    if (at == f->data) return DETNN_OK;
+    (void)detnni_wrong(f, at, "something follows the header's end");
+    return detnni_damaged(f, err);
 }
 
 /* The entry after the one read last, from the last on the first: the header was checked. */
@@ -8434,7 +8438,8 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
     size_t i, count = 0;
     detnn_result r = detnni_check_files(err);
     if (r) return r;
-    if (!bytes || !desc) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_file_desc: %s is null", bytes ? "desc" : "bytes");
+    if (!bytes || !desc)
+        return detnni_fail(err, DETNN_ERROR_NULL, "detnn_file_desc: %s is null", bytes ? "desc" : "bytes");
     r = detnni_open(&f, bytes, size, err);
     if (r) return r;
     if (!detnni_is_described(&f))
@@ -8461,6 +8466,13 @@ DETNN_API detnn_result detnn_file_desc(const void *bytes, size_t size, detnn_net
 }
 
 /* ---- Reading: tensors and state ---- */
+
+static int detnni_same_digest(const char *a, const char *b)
+{
+    size_t i;
+    for (i = 0; i < 64 && a[i] == b[i]; i++) continue;
+    return i == 64;
+}
 
 /* Compares what is written with a text. */
 typedef struct detnni_compare {
@@ -8521,8 +8533,9 @@ static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_n
             what = "rate";
         }
         if (what)
-            return detnni_fail(err, DETNN_ERROR_SHAPE, "layer %z: the file has another %s than the net (%s there, %s here)",
-                               i, what, detnni_layer_names[l.kind], detnni_layer_names[mine->kind]);
+            return detnni_fail(err, DETNN_ERROR_SHAPE,
+                               "layer %z: the file has another %s than the net (%s there, %s here)", i, what,
+                               detnni_layer_names[l.kind], detnni_layer_names[mine->kind]);
     }
     if (i != net->desc.layer_count || w.at != w.n)
         return detnni_fail(err, DETNN_ERROR_SHAPE, "the file has %s layers than the net's %z",
@@ -8599,14 +8612,16 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
             return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: its dtype is not F32", name);
         if (kernel ? e.dims != 2 || e.shape[0] != slot.cols || e.shape[1] != slot.rows
                    : e.dims != 1 || e.shape[0] != slot.cols) {
-            if (e.dims == 2)
-                return detnni_fail(err, DETNN_ERROR_SHAPE, kernel ? "tensor %s: the file has [%l, %l], the net [%z, %z]"
-                                                                  : "tensor %s: the file has [%l, %l], the net [%z]",
-                                   name, e.shape[0], e.shape[1], slot.cols, slot.rows);
-            return detnni_fail(err, DETNN_ERROR_SHAPE, kernel ? "tensor %s: the file has %z dimensions, the net [%z, %z]"
-                                                              : "tensor %s: the file has %z dimensions or another size, "
-                                                                "the net [%z]",
-                               name, (size_t)e.dims, slot.cols, slot.rows);
+            static const char *const sentence[] = {
+                "tensor %s: the file has %z dimensions, the net [%z]", "tensor %s: the file has [%l], the net [%z]",
+                "tensor %s: the file has %z dimensions, the net [%z, %z]",
+                "tensor %s: the file has [%l, %l], the net [%z, %z]" };
+            const char *text = sentence[2 * kernel + (e.dims == 1 + kernel)];
+            if (e.dims != 1 + kernel)
+                return detnni_fail(err, DETNN_ERROR_SHAPE, text, name, (size_t)e.dims, slot.cols, slot.rows);
+            if (kernel)
+                return detnni_fail(err, DETNN_ERROR_SHAPE, text, name, e.shape[0], e.shape[1], slot.cols, slot.rows);
+            return detnni_fail(err, DETNN_ERROR_SHAPE, text, name, e.shape[0], slot.cols);
         }
         if (e.end - e.begin != need)
             return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: %l bytes in the file, its shape needs %l", name,
@@ -8633,12 +8648,13 @@ static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, u
             if (!e.metadata && e.begin == at && e.end > at) break;
         }
         if (i == f->entries)
-            return detnni_fail(err, DETNN_ERROR_DATA, "no tensor begins at byte %l of the data: a hole or an overlap", at);
+            return detnni_fail(err, DETNN_ERROR_DATA, "no tensor begins at byte %l of the data: a hole or an overlap",
+                               at);
         at = e.end;
     }
     if (!detnni_looks(f))
-        return detnni_fail(err, DETNN_ERROR_DATA, "the %z tensors of the file lie in an order that takes too long to check",
-                           f->tensors);
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the %z tensors of the file lie in an order that takes too long to check", f->tensors);
     if (at != f->size - f->data)
         return detnni_fail(err, DETNN_ERROR_DATA, "the tensors have %l bytes, the file %z", at, f->size - f->data);
     return DETNN_OK;
@@ -8698,7 +8714,8 @@ static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *e
             detnni_fetch(net, &slot[1], j, 1, &deviation);
             x[j] = (x[j] - mean) / deviation;
         }
-        if (l->d.kind == DETNN_LAYER_DENSE || l->d.kind == DETNN_LAYER_ACTIVATION) detnni_activate_rows(net, l, x, 1, x);
+        if (l->d.kind == DETNN_LAYER_DENSE || l->d.kind == DETNN_LAYER_ACTIVATION)
+            detnni_activate_rows(net, l, x, 1, x);
         if (l->kernel_size) {
             slot[0] = slot[1];
             (void)detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot[0]);
@@ -8706,11 +8723,12 @@ static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *e
     }
     detnni_skip(&w, " ");
     for (i = 0; i < net->outputs; i++) {
-        uint32_t wanted = (uint32_t)detnni_hex_word(&w, 8), got = detnni_nan(x[i]) ? 0x7fc00000 : detnni_float_bits(x[i]);
+        uint32_t wanted = (uint32_t)detnni_hex_word(&w, 8);
+        uint32_t got = detnni_nan(x[i]) ? 0x7fc00000 : detnni_float_bits(x[i]);
         if (!w.bad && wanted != got)
             return detnni_fail(err, DETNN_ERROR_SELFTEST,
-                               "the file's test vector: output %z is %x, here it becomes %x: this build or machine predicts "
-                               "otherwise (detnn_selftest says more)", i, wanted, got);
+                               "the file's test vector: output %z is %x, here it becomes %x: this build or machine "
+                               "predicts otherwise (detnn_selftest says more)", i, wanted, got);
     }
     r = detnni_words_end(&w, "detnn.test", err);
     return r;
@@ -8772,8 +8790,8 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         detnni_sha_group(&sha, net, DETNNI_WEIGHTS, detnni_locate, f);
         detnni_sha_end(&sha, bytes);
         if (!detnni_same_text(f->value[DETNNI_KEY_DIGEST], detnni_hex(bytes, digest)))
-            return detnni_fail(err, DETNN_ERROR_DATA, "the weights are damaged: their digest is %s, not that of detnn.digest",
-                               digest);
+            return detnni_fail(err, DETNN_ERROR_DATA,
+                               "the weights are damaged: their digest is %s, not that of detnn.digest", digest);
         if (stored) {
             int g;
             detnni_sha_start(&sha);
@@ -8782,10 +8800,9 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
             detnni_sha_state(&sha, desc.seed, &state);
             detnni_sha_end(&sha, bytes);
             (void)detnni_hex(bytes, digest);
-            for (i = 0; i < 64; i++)
-                if (digest[i] != state_digest[i])
-                    return detnni_fail(err, DETNN_ERROR_DATA,
-                                       "the training state is damaged: its digest is %s, not that of detnn.state", digest);
+            if (!detnni_same_digest(digest, state_digest))
+                return detnni_fail(err, DETNN_ERROR_DATA,
+                                   "the training state is damaged: its digest is %s, not that of detnn.state", digest);
         }
         if (f->value[DETNNI_KEY_TEST].p && !d->skip_test) {
             r = detnni_replay(f, net, err);
@@ -8846,8 +8863,8 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
         need += more;
         if (more >= f->size || need >= f->size || need * 4 > f->size - f->data)
             return detnni_fail(err, DETNN_ERROR_DATA,
-                               "detnn.layers: up to layer %z the net needs more weights than the %z bytes of data hold", i,
-                               f->size - f->data);
+                               "detnn.layers: up to layer %z the net needs more weights than the %z bytes of data hold",
+                               i, f->size - f->data);
     }
     room = detnni_product(count, sizeof *layers, &overflow);
     layers = overflow || !count ? 0 : (detnn_layer *)detnni_alloc(&d->allocator, room);
@@ -9067,10 +9084,10 @@ typedef struct detnni_exporting {
 static void detnni_put_weights(detnni_sink *s, const detnni_exporting *v, int rest)
 {
     detnni_slot slot;
-    size_t i, count = 0;
-    detnni_sink_format(s, "static const float ");
+    size_t i, count = 0, all = rest ? v->rest : v->net->parameters;
+    detnni_sink_text(s, "static const float ");
     detnni_sink_text(s, v->name);
-    detnni_sink_format(s, "_weights[%z] = {", rest ? v->rest ? v->rest : 1 : v->net->parameters ? v->net->parameters : 1);
+    detnni_sink_format(s, "_weights[%z] = {", all ? all : 1);
     detnni_slot_start(&slot);
     while (detnni_slot_next(v->net, 1u << DETNNI_WEIGHTS, &slot)) {
         if (rest && slot.tensor == DETNN_KERNEL) continue;
@@ -9161,11 +9178,11 @@ static void detnni_export_text(detnni_sink *s, const detnni_exporting *v)
     size_t i;
     DETNNI_ZERO(&test, sizeof test);
     test.net = net;
-    detnni_sink_format(s, "/* Written by detnn_export_c, %s " DETNN_VERSION ": a net of %z parameters, %z bytes of constants.\n",
-                       "detnn.h", net->parameters, c->bytes);
+    detnni_sink_format(s, "/* Written by detnn_export_c, detnn.h %s: a net of %z parameters, %z bytes of constants.\n",
+                       DETNN_VERSION, net->parameters, c->bytes);
     detnni_sink_format(s, " * Digest of the net it was made from: %s\n", detnn_digest(net, digest));
     if (packed) {
-        detnni_sink_format(s, " * Kernels rounded to %s: a weight changed by %g at most, %g of the largest of its layer.\n",
+        detnni_sink_format(s, " * Kernels rounded to %s: a weight changed by %g at most, %g of its layer's largest.\n",
                            detnni_packing_names[v->d.packing], (double)c->largest, (double)c->relative);
         if (c->before.count)
             detnni_sink_format(s, " * On %z samples: loss %g becomes %g, accuracy %g becomes %g.\n", c->before.count,
@@ -9224,8 +9241,8 @@ static void detnni_export_text(detnni_sink *s, const detnni_exporting *v)
     }
     detnni_sink_text(s, "    return desc;\n}\n");
     if (!v->y) return;
-    detnni_sink_text(s, "\n/* A test vector: 0 where the net predicts what it should, bit for bit, -1 on an error, else which\n"
-                        " * output, from 1, is another. */\nstatic inline int ");
+    detnni_sink_text(s, "\n/* A test vector: 0 where the net predicts what it should, bit for bit, -1 on an error,\n"
+                        " * else which output, from 1, is another. */\nstatic inline int ");
     detnni_sink_text(s, name);
     detnni_sink_format(s, "_test(detnn_net *net)\n{\n    static const float x[%z] = {", net->inputs);
     for (i = 0; i < net->inputs; i++) {
@@ -9238,7 +9255,8 @@ static void detnni_export_text(detnni_sink *s, const detnni_exporting *v)
         detnni_put_decimal(s, v->y[i]);
     }
     detnni_sink_format(s,
-                       "\n    };\n    float out[%z];\n    int i;\n    if (detnn_predict(net, x, 1, out, 0)) return -1;\n"
+                       "\n    };\n    float out[%z];\n    int i;\n"
+                       "    if (detnn_predict(net, x, 1, out, 0)) return -1;\n"
                        "    for (i = 0; i < %z; i++)\n        if (!(out[i] == y[i])) return i + 1;\n    return 0;\n}\n",
                        net->outputs, net->outputs);
 }
@@ -9327,7 +9345,8 @@ static detnn_result detnni_export_to(detnn_net *net, detnni_sink *s, const detnn
     r = detnni_check_name(v.name, err);
     if (r) return r;
     if (!net->state->adapted)
-        return detnni_fail(err, DETNN_ERROR_STATE, "layer 0 (standardize) has seen no data: the net cannot predict yet");
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "layer 0 (standardize) has seen no data: the net cannot predict yet");
     r = detnni_export_start(&v, &rounded, err);
     if (!v.kernels) v.d.packing = DETNN_FLOAT32; /* nothing to round */
     if (!r && v.d.test) {
@@ -9475,13 +9494,6 @@ static void detnni_receipt_line(detnni_receipt *p, const char *what, uint64_t ep
     detnni_sink_format(&p->sink, " %s\n", digest);
 }
 
-static int detnni_same_digest(const char *a, const char *b)
-{
-    size_t i;
-    for (i = 0; i < 64 && a[i] == b[i]; i++) continue;
-    return i == 64;
-}
-
 static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress *progress)
 {
     detnni_receipt *p = (detnni_receipt *)user;
@@ -9490,7 +9502,8 @@ static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress
     if (!p->expected) {
         detnni_receipt_line(p, "epoch", progress->epoch, p->mine);
         if (p->fit->on_epoch) answer = p->fit->on_epoch(p->fit->user, net, progress);
-        if (answer) p->answer = answer;
+        (void)detnni_fp_enter(); /* the caller's code may have left another mode */
+        if (answer) p->answer = answer == DETNN_FINISH ? DETNN_FINISH : DETNN_PAUSE;
     } else {
         detnni_words *w = p->expected;
         if (!detnni_word_is(w, "epoch ")) { /* it had ended before */
@@ -9536,7 +9549,7 @@ static detnn_result detnni_receipt_to(detnn_net *net, const detnn_data *data, co
     if (fit->on_step) return detnni_fail(err, DETNN_ERROR_VALUE, "a receipt is of a fit without on_step");
     if (!detnni_is_new(net))
         return detnni_fail(err, DETNN_ERROR_STATE,
-                           "a receipt is of a net as it was created: this one has trained, or its weights or rate were set");
+                           "a receipt is of a net as it was created: this one has trained, or was changed");
     p->fit = fit;
     detnni_sha_start(&sha);
     s->sha = &sha;
@@ -9563,7 +9576,7 @@ static detnn_result detnni_receipt_to(detnn_net *net, const detnn_data *data, co
     f.user = p;
     r = detnni_fit(net, data, &f, err);
     if (r) return r;
-    detnni_sink_format(s, "end %s", detnni_answers[p->answer == DETNN_PAUSE || p->answer == DETNN_FINISH ? p->answer : 0]);
+    detnni_sink_format(s, "end %s", detnni_answers[p->answer]);
     detnni_receipt_line(p, "", UINT64_MAX, detnn_state_digest(net, digest));
     s->sha = 0;
     detnni_sha_end(&sha, bytes);
@@ -9619,17 +9632,17 @@ static detnn_result detnni_verify_data(detnn_net *net, detnni_words *w, const ch
     detnni_skip(w, "\n");
     if (w->bad) return DETNN_OK; /* said later */
     if (count != (data ? data->count : 0))
-        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is of other data: %s of %l samples, here are %z", what, count,
-                           data ? data->count : 0);
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is of other data: %s of %l samples, here are %z", what,
+                           count, data ? data->count : 0);
     r = detnni_data_digest(net, data, mine, err);
     if (!r && !detnni_same_digest(mine, theirs))
-        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is of other data: the digest of %s is %s there, %s here", what,
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is of other data: the digest of %s is %s, here %s", what,
                            theirs, mine);
     return r;
 }
 
-static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const detnn_data *data, const detnn_fit_desc *fit,
-                                      uint64_t *epochs, detnn_error *err)
+static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const detnn_data *data,
+                                      const detnn_fit_desc *fit, uint64_t *epochs, detnn_error *err)
 {
     detnni_receipt p;
     detnn_fit_desc f = *fit;
@@ -9646,7 +9659,8 @@ static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const det
     detnni_skip(w, "\n");
     if (!w->bad && !detnni_same_digest(detnn_state_digest(net, p.mine), p.theirs))
         return detnni_fail(err, DETNN_ERROR_PARTED,
-                           "the runs part before the first epoch: the state is %s here, %s in the receipt", p.mine, p.theirs);
+                           "the runs part before the first epoch: the state is %s here, %s in the receipt", p.mine,
+                           p.theirs);
     f.on_epoch = detnni_receipt_epoch;
     f.user = &p;
     if (!w->bad) r = detnni_fit(net, data, &f, err);
@@ -9654,8 +9668,9 @@ static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const det
     if (r) return r;
     if (w->bad) return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is damaged from byte %z on", w->at);
     if (p.parted && p.theirs[0] && !detnni_same_digest(p.mine, p.theirs))
-        return detnni_fail(err, DETNN_ERROR_PARTED, "the runs part in epoch %l: the state is %s here, %s in the receipt",
-                           p.epochs, p.mine, p.theirs);
+        return detnni_fail(err, DETNN_ERROR_PARTED,
+                           "the runs part in epoch %l: the state is %s here, %s in the receipt", p.epochs, p.mine,
+                           p.theirs);
     if (p.parted || detnni_word_is(w, "epoch "))
         return detnni_fail(err, DETNN_ERROR_PARTED, "the runs part after epoch %l: one of them stops there", p.epochs);
     detnni_skip(w, "end ");
@@ -9663,7 +9678,8 @@ static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const det
     detnni_skip(w, " ");
     detnni_digest_word(w, p.theirs);
     detnni_skip(w, "\n");
-    if (w->bad || w->at != w->n) return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is damaged from byte %z on", w->at);
+    if (w->bad || w->at != w->n)
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is damaged from byte %z on", w->at);
     if (!detnni_same_digest(detnn_state_digest(net, p.mine), p.theirs))
         return detnni_fail(err, DETNN_ERROR_PARTED, "the runs part at the end: the state is %s here, %s in the receipt",
                            p.mine, p.theirs);
@@ -9705,7 +9721,8 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     detnni_sha_add(&sha, text.p, text.n);
     detnni_sha_end(&sha, bytes);
     if (!detnni_same_digest(detnni_hex(bytes, digest), theirs))
-        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is damaged: its digest is %s, not that of its last line", digest);
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the receipt is damaged: its digest is %s, not that of its last line", digest);
     part = detnni_words_of(detnni_line(&w, "detnn receipt "));
     contract = detnni_number(&part);
     if (part.bad || w.bad) return detnni_fail(err, DETNN_ERROR_DATA, "this is no receipt of detnn");
@@ -9908,8 +9925,9 @@ static detnn_result detnni_out_end(detnni_out *o, detnn_result r, int failed, de
         return detnni_fail(err, DETNN_ERROR_FILE, "%s %s (errno %z): it is as it was", what, o->path, (size_t)error);
     error = detnni_sync_folder(o);
     if (error)
-        return detnni_fail(err, DETNN_ERROR_FILE, "%s is the new file, but its folder cannot be flushed to disk (errno %z)",
-                           o->path, (size_t)error);
+        return detnni_fail(err, DETNN_ERROR_FILE,
+                           "%s is the new file, but its folder cannot be flushed to disk (errno %z)", o->path,
+                           (size_t)error);
     return detnni_ok(err);
 }
 
@@ -9950,8 +9968,8 @@ DETNN_API detnn_result detnn_export_c(detnn_net *net, const char *path, const de
     DETNNI_GUARDED(detnni_export_c(net, path, desc, cost, err));
 }
 
-DETNNI_NOINLINE static detnn_result detnni_fit_receipt(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
-                                                       const char *path, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_fit_receipt(detnn_net *net, const detnn_data *data,
+                                                       const detnn_fit_desc *fit, const char *path, detnn_error *err)
 {
     detnni_receipt p;
     detnni_out o;

@@ -688,7 +688,7 @@ static int holds(const char *name, const detnn_net *net)
 
 static void every_call_fails_in_turn(void)
 {
-    detnn_net *old = trained(), *new, *got;
+    detnn_net *old = trained(), *newer, *got;
     detnn_data data = small_data();
     detnn_save_desc d = with_state();
     detnn_export_desc e = detnn_export_desc_default();
@@ -696,7 +696,7 @@ static void every_call_fails_in_turn(void)
     detnn_error err;
     detnn_result r;
     int what, at, replaced;
-    CHECK(!detnn_net_copy(&new, old, NULL) && !detnn_fit(new, &data, &fit, NULL));
+    CHECK(!detnn_net_copy(&newer, old, NULL) && !detnn_fit(newer, &data, &fit, NULL));
     e.packing = DETNN_INT8;
     e.data = &data;
     for (what = 0; what < 3; what++) /* save, receipt, source */
@@ -707,9 +707,9 @@ static void every_call_fails_in_turn(void)
             CHECK(!detnn_save(old, path_of("a"), &d, NULL));
             io_calls = 0;
             io_fail = at;
-            r = what == 0 ? detnn_save(new, path_of("a"), &d, &err)
+            r = what == 0 ? detnn_save(newer, path_of("a"), &d, &err)
               : what == 1 ? detnn_fit_receipt(fresh, &data, &fit, path_of("a"), &err)
-                          : detnn_export_c(new, path_of("a"), &e, NULL, &err);
+                          : detnn_export_c(newer, path_of("a"), &e, NULL, &err);
             io_fail = 0;
             CHECKF(files_in_folder() == 1, "call %d leaves files", at);
             if (io_calls < at) break; /* nothing failed */
@@ -717,7 +717,7 @@ static void every_call_fails_in_turn(void)
                 CHECKF((r == DETNN_ERROR_FILE || r == DETNN_ERROR_MEMORY) && !replaced, "call %d: %d", at, (int)r);
                 CHECK(strstr(err.text, "errno 28") || r == DETNN_ERROR_MEMORY || err.text[0] == 'c');
             } else {
-                if (!what) CHECK(holds("a", new));
+                if (!what) CHECK(holds("a", newer));
                 CHECKF(!r || strstr(err.text, "is the new file"), "call %d: %d %s", at, (int)r, err.text);
                 replaced++;
             }
@@ -725,7 +725,7 @@ static void every_call_fails_in_turn(void)
             if (r == DETNN_OK) CHECKF(replaced > 0, "call %d failed and was not seen", at);
         }
     CHECK(!r && (what == 3) && at > 3 && replaced >= 1);
-    CHECK(!detnn_save(new, path_of("a"), &d, NULL) && holds("a", new));
+    CHECK(!detnn_save(newer, path_of("a"), &d, NULL) && holds("a", newer));
     for (at = 1;; at++) { /* and reading */
         io_calls = 0;
         io_fail = at;
@@ -738,7 +738,7 @@ static void every_call_fails_in_turn(void)
         }
         CHECKF(!got && (r == DETNN_ERROR_FILE || r == DETNN_ERROR_MEMORY), "call %d: %d", at, (int)r);
     }
-    CHECKF(at == 10 && same_state(got, new), "%d calls", at);
+    CHECKF(at == 10 && same_state(got, newer), "%d calls", at);
     detnn_net_destroy(got);
     for (at = 1;; at++) {
         char before[DETNN_DIGEST_TEXT];
@@ -750,20 +750,20 @@ static void every_call_fails_in_turn(void)
         if (!r) break;
         CHECK(state_is(old, before) && (r == DETNN_ERROR_FILE || r == DETNN_ERROR_MEMORY));
     }
-    CHECK(same_state(old, new));
+    CHECK(same_state(old, newer));
     detnn_net_destroy(old);
-    detnn_net_destroy(new);
+    detnn_net_destroy(newer);
 }
 
 /* A disk that is full after so many bytes. */
 static void a_full_disk(void)
 {
-    detnn_net *old = trained(), *new;
+    detnn_net *old = trained(), *newer;
     detnn_data data = small_data();
     detnn_fit_desc fit = small_fit(1);
     detnn_save_desc d = with_state();
     size_t limit, size = save(old, 1, file);
-    CHECK(!detnn_net_copy(&new, old, NULL) && !detnn_fit(new, &data, &fit, NULL));
+    CHECK(!detnn_net_copy(&newer, old, NULL) && !detnn_fit(newer, &data, &fit, NULL));
     CHECK(!detnn_save(old, path_of("a"), &d, NULL));
     for (limit = 0; limit < size; limit += 499) {
         int status = -1;
@@ -774,14 +774,14 @@ static void a_full_disk(void)
             most.rlim_cur = most.rlim_max = limit;
             signal(SIGXFSZ, SIG_IGN);
             if (setrlimit(RLIMIT_FSIZE, &most)) _exit(3);
-            _exit(detnn_save(new, path_of("a"), &d, &err) == DETNN_ERROR_FILE ? 0 : 1);
+            _exit(detnn_save(newer, path_of("a"), &d, &err) == DETNN_ERROR_FILE ? 0 : 1);
         }
         CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
         CHECKF(WEXITSTATUS(status) == 0, "%d bytes: %d", (int)limit, WEXITSTATUS(status));
         CHECK(holds("a", old) && files_in_folder() == 1);
     }
     detnn_net_destroy(old);
-    detnn_net_destroy(new);
+    detnn_net_destroy(newer);
 }
 
 /* A child saves two nets in turn and is killed. */
@@ -1074,6 +1074,14 @@ static void exported(void)
         CHECKF(!memcmp(y, z, sizeof y), "packing %d", kind);
         CHECK(!strcmp(detnn_digest(plain, a), detnn_digest(packed, b)));
         CHECK((detnn_weights(packed, 1, DETNN_KERNEL, NULL, NULL) == NULL) == (kind > 0));
+        {
+            size_t in_flash = 0, in_ram = 0;
+            detnn_net_desc own = desc;
+            own.weights = NULL;
+            own.packed = NULL;
+            CHECK(!detnn_net_size(&desc, &in_flash, NULL) && !detnn_net_size(&own, &in_ram, NULL));
+            CHECK(in_ram - in_flash >= 133 * sizeof(float)); /* no copy of the weights */
+        }
         CHECK(detnn_weights(packed, 1, DETNN_BIAS, NULL, NULL)[3] == detnn_weights(plain, 1, DETNN_BIAS, NULL, NULL)[3]);
         CHECK(!detnn_evaluate(plain, &data, &m, NULL) && m.loss == cost.after.loss && m.accuracy == cost.after.accuracy);
         CHECK(!detnn_evaluate(net, &data, &m, NULL) && m.loss == cost.before.loss);
