@@ -8070,8 +8070,7 @@ static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, 
     if (header > DETNNI_HEADER_MAX)
         return detnni_fail(err, DETNN_ERROR_DATA,
                            "the file is no safetensors: its header should have %l bytes, at most %z are allowed",
-                           header,
-                           (size_t)DETNNI_HEADER_MAX);
+                           header, (size_t)DETNNI_HEADER_MAX);
     if (header > size - 8)
         return detnni_fail(err, DETNN_ERROR_DATA, "the file is cut off: its header should have %l bytes, there are %z",
                            header, size - 8);

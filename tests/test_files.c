@@ -38,7 +38,8 @@ static long io_ftell(FILE *f) { return io_failed() ? -1 : ftell(f); }
 static int io_rename(const char *from, const char *to) { return io_failed() ? -1 : rename(from, to); }
 static void *io_malloc(size_t size) { return io_failed() ? NULL : malloc(size); }
 #if HAS_POSIX
-static int io_fsync(int descriptor) { return io_failed() ? -1 : fsync(descriptor); }
+static int io_synced;
+static int io_fsync(int descriptor) { io_synced++; return io_failed() ? -1 : fsync(descriptor); }
 #define fsync(d) io_fsync(d)
 #endif
 #define fopen(path, mode) io_fopen(path, mode)
@@ -725,7 +726,9 @@ static void every_call_fails_in_turn(void)
             if (r == DETNN_OK) CHECKF(replaced > 0, "call %d failed and was not seen", at);
         }
     CHECK(!r && (what == 3) && at > 3 && replaced >= 1);
+    io_synced = 0;
     CHECK(!detnn_save(newer, path_of("a"), &d, NULL) && holds("a", newer));
+    CHECK(io_synced == 2); /* the file and its folder */
     for (at = 1;; at++) { /* and reading */
         io_calls = 0;
         io_fail = at;
@@ -820,7 +823,7 @@ static void killed_while_saving(void)
     }
     CHECKF(in_a + in_b == kills, "%d whole files of %d", in_a + in_b, kills);
     if (whole) printf("killed %d times: %d left the one file, %d the other, %d in the middle of writing\n", kills, in_a, in_b, left);
-    CHECKF(left > 0 && in_a > 0 && in_b > 0, "%d %d %d: killed at no moment that matters", left, in_a, in_b);
+    if (whole) CHECKF(left > 0 && in_a > 0 && in_b > 0, "%d %d %d: at no moment that matters", left, in_a, in_b);
     empty_folder();
     detnn_net_destroy(a);
     detnn_net_destroy(b);
@@ -1036,8 +1039,8 @@ static void exported(void)
         if (kind) {
             CHECK(array_of(source, "small_net_kernels", numbers, 4000) == 106);
             for (i = 0; i < 106; i++) {
-                halves[i] = (uint16_t)numbers[i];
-                if (kind == 2) bytes[i] = (int8_t)numbers[i];
+                if (kind == 1) halves[i] = (uint16_t)numbers[i];
+                else bytes[i] = (int8_t)numbers[i];
             }
             if (kind == 2) {
                 CHECK(array_of(source, "small_net_scales", numbers, 100) == 17);
