@@ -713,6 +713,7 @@ static void every_call_fails_in_turn(void)
                           : detnn_export_c(newer, path_of("a"), &e, NULL, &err);
             io_fail = 0;
             CHECKF(files_in_folder() == 1, "call %d leaves files", at);
+            detnn_net_destroy(fresh);
             if (io_calls < at) break; /* nothing failed */
             if (holds("a", old)) {
                 CHECKF((r == DETNN_ERROR_FILE || r == DETNN_ERROR_MEMORY) && !replaced, "call %d: %d", at, (int)r);
@@ -722,7 +723,6 @@ static void every_call_fails_in_turn(void)
                 CHECKF(!r || strstr(err.text, "is the new file"), "call %d: %d %s", at, (int)r, err.text);
                 replaced++;
             }
-            detnn_net_destroy(fresh);
             if (r == DETNN_OK) CHECKF(replaced > 0, "call %d failed and was not seen", at);
         }
     CHECK(!r && (what == 3) && at > 3 && replaced >= 1);
