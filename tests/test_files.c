@@ -1004,6 +1004,12 @@ static size_t array_of(const char *source, const char *name, double *to, size_t 
     return n;
 }
 
+static void one_after_another(void *user, detnn_task task, void *arg, size_t count)
+{
+    (void)user;
+    while (count--) task(arg, count);
+}
+
 /* The exported net predicts as the float net whose kernels hold what the manual says. */
 static void exported(void)
 {
@@ -1075,6 +1081,18 @@ static void exported(void)
         CHECK(!detnn_predict(plain, data.x, data.count, &y[0][0], NULL));
         CHECKF(!detnn_predict(packed, data.x, data.count, &z[0][0], &err), "%s", err.text);
         CHECKF(!memcmp(y, z, sizeof y), "packing %d", kind);
+        {
+            detnn_net_desc shared = desc; /* among tasks, by columns and by rows */
+            detnn_net *many;
+            shared.parallel_for = one_after_another;
+            shared.workers = 3;
+            shared.task_work = 1;
+            shared.batch_max = 33;
+            many = make(&shared);
+            memset(z, 0, sizeof z);
+            CHECK(!detnn_predict(many, data.x, data.count, &z[0][0], NULL) && !memcmp(y, z, sizeof y));
+            detnn_net_destroy(many);
+        }
         CHECK(!strcmp(detnn_digest(plain, a), detnn_digest(packed, b)));
         CHECK((detnn_weights(packed, 1, DETNN_KERNEL, NULL, NULL) == NULL) == (kind > 0));
         {

@@ -461,7 +461,10 @@ static void softmaxes(void)
 static float activation_of(int activation, float alpha, float z)
 {
     switch (activation) {
-    case DETNN_RELU: return 0.0f > z ? 0.0f : z;
+    case DETNN_RELU: { /* clang 14 would make WebAssembly's max of it, which turns -0 to +0 */
+        volatile int below = z < 0.0f;
+        return below ? 0.0f : z;
+    }
     case DETNN_LEAKY_RELU: return z > 0.0f ? z : alpha * z;
     case DETNN_ELU: return z > 0.0f ? z : alpha * detnn_expm1(z);
     case DETNN_SELU:
