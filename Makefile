@@ -11,6 +11,7 @@
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
+#   make fuzz       the loader under libFuzzer and AFL++, FUZZ_SECONDS (600) each
 #   make bench      times against other libraries, as far as they are installed (GROUP=functions)
 #   make install    detnn.h with its pkg-config and CMake files (PREFIX=/usr/local, DESTDIR); make uninstall
 #   make clean
@@ -26,11 +27,8 @@ TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-<<<<<<< HEAD
-.PHONY: help demo check examples deps check-all platforms size oracle prove bench bench-functions clean
-=======
-.PHONY: help demo check examples web deps check-all oracle prove bench bench-functions install uninstall clean
->>>>>>> refs/heads/examples
+.PHONY: help demo check examples web deps check-all platforms size oracle prove fuzz bench bench-functions install uninstall \
+    clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -115,6 +113,10 @@ else
 	build/prove -o build/prove.state
 	build/prove_fma -v scalar -o build/prove.state
 endif
+
+FUZZ_SECONDS = 600
+fuzz: | build
+	SECONDS_EACH=$(FUZZ_SECONDS) bash tests/files.sh fuzz
 
 GROUP = functions
 bench: bench-$(GROUP)

@@ -80,7 +80,7 @@ msvc() { # STANDARD LANGUAGE ID
 features() { # ID: every feature left out in turn, and all of them; and the other configuration macros
     local f
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return detnn_selftest(0) != DETNN_OK; }\n' >"$1.c"
-    for f in 0xcffe 0xcffd 0xcffb 0xcff7 0xcfef 0xcfdf 0xcfbf 0xcf7f 0xceff 0xcdff 0xcbff 0xc7ff 0x8fff 0x4fff 0x000 0x001; do
+    for f in 0xfffe 0xfffd 0xfffb 0xfff7 0xffef 0xffdf 0xffbf 0xff7f 0xfeff 0xfdff 0xfbff 0xf7ff 0xefff 0xdfff 0xbfff 0x7fff 0x0000 0x0001; do
         gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f "$1.c" -o "$1" && "$1" || { echo "DETNN_FEATURES=$f"; return 1; }
     done
     for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 "-DDETNN_FREESTANDING=1 -ffreestanding"; do
@@ -126,7 +126,7 @@ row "every test: clang, address and undefined behaviour" clang every_test \
 row "tests of threads: clang, thread sanitizer" clang threads
 row "every test but its own code under -Ofast: gcc" gcc fast gcc
 row "every test but its own code under -Ofast: clang" clang fast clang
-row "demo: drawn digits, 32-bit" gcc drawn "-O2 -m32 -msse2 -mfpmath=sse" gcc ""
+row "demo: drawn digits, 32-bit" gcc drawn "-O2 $m32 -msse2 -mfpmath=sse" gcc ""
 row "demo: drawn digits, clang" clang drawn "-O2" clang ""
 row "every test: gcc -O3 -march=native" gcc every_test "-std=c11 -O3 -march=native $warn -Werror" gcc ""
 tests="tests/test_gradients.c tests/test_hard.c tests/test_kernels.c" row "numeric tests: gcc -O2 -ffast-math" gcc every_test "-std=c11 -O2 -ffast-math" gcc ""
@@ -152,6 +152,10 @@ row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scal
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
+row "files: PyTorch and the safetensors package" gcc script tests/files.sh torch
+row "files: a training moves, exported nets" gcc script tests/files.sh moves
+row "files: every damage, under sanitizers" gcc script tests/files.sh damage
+row "files: a minute of fuzzing" gcc script tests/files.sh fuzz
 for s in break freestanding break_platforms package examples web; do row "tests/$s.sh" bash script tests/$s.sh; done
 wait
 count() { cat $out/*.result 2>/dev/null | grep -c "$1"; }

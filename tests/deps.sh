@@ -12,4 +12,5 @@ apt-get install -y -qq --no-install-recommends \
     gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-s390x-linux-gnu libc6-dev-s390x-cross \
     gcc-powerpc64-linux-gnu libc6-dev-ppc64-cross gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross \
     gcc-mips-linux-gnu libc6-dev-mips-cross gcc-mipsel-linux-gnu libc6-dev-mipsel-cross \
-    wasi-libc libclang-rt-14-dev-wasm32 nodejs chromium libstb-dev cmake pkg-config fonts-dejavu-core >/dev/null
+    wasi-libc libclang-rt-14-dev-wasm32 nodejs chromium libstb-dev cmake pkg-config fonts-dejavu-core \
+    afl++ python3-torch python3-venv python3-pip >/dev/null
