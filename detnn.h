@@ -6260,7 +6260,8 @@ static void detnni_gradients_task(void *arg, size_t i)
     p.from = detnni_cut(l->inputs, 16, b->tasks, i);
     p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1);
     if (b->g)
-        DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
+        DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel,
+                                             l->bias_size && i == 0 ? b->g + l->bias : 0);
     if (b->other) DETNNI_KERNELS(net)->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
