@@ -8,3 +8,6 @@ apt-get install -y -qq --no-install-recommends \
     gcc-12-multilib g++-12-multilib qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cross \
     gcc-aarch64-linux-gnu libc6-dev-arm64-cross valgrind cppcheck \
     afl++ python3-torch python3-venv python3-pip gcc-arm-none-eabi qemu-system-arm >/dev/null
+# The safetensors package, which Debian has not, for Debian's PyTorch.
+[ -x build/venv/bin/python ] || /usr/bin/python3 -m venv --system-site-packages build/venv
+build/venv/bin/pip -q install safetensors
