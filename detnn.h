@@ -1980,6 +1980,15 @@ static float detnni_normal(uint32_t a, uint32_t b, int second)
     return r * (second ? detnn_sin2pi(u2) : detnn_cos2pi(u2));
 }
 
+/* In bulk, by a set of kernels (section 12): words, uniforms and normals from element `first` on. */
+typedef struct detnni_kernels detnni_kernels;
+static const detnni_kernels *detnni_kernels_of(detnn_isa isa);
+static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out);
+static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
+                            float high, float *out);
+static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
+                           float deviation, float *out);
+
 static float detnni_stream_normal(detnni_stream *s, uint64_t e)
 {
     uint32_t a = detnni_word(s, e & ~(uint64_t)1), b = detnni_word(s, e | 1);
@@ -1990,24 +1999,21 @@ DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, 
                                   uint32_t *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = detnni_word(&s, first + i);
+    detnni_words(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, out);
 }
 
 DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                     float low, float high, float *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(high - low, detnni_unit(detnni_word(&s, first + i)), low);
+    detnni_uniforms(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, low, high, out);
 }
 
 DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                    float mean, float deviation, float *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(deviation, detnni_stream_normal(&s, first + i), mean);
+    detnni_normals(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, mean, deviation, out);
 }
 
 DETNN_API uint64_t detnn_splitmix64(uint64_t *state)
@@ -2270,8 +2276,8 @@ static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t ou
 }
 
 /* Fills w [rows][out]: the kernel has rows = in, the bias one. */
-static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t layer, int purpose, size_t rows,
-                        size_t in, size_t out, float *w)
+static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, uint64_t seed, uint32_t layer,
+                        int purpose, size_t rows, size_t in, size_t out, float *w)
 {
     detnni_stream s = detnni_stream_of(seed, 0, purpose, layer);
     size_t n = rows * out, e;
@@ -2299,12 +2305,12 @@ static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t l
     case DETNN_GLOROT_UNIFORM: case DETNN_HE_UNIFORM: case DETNN_LECUN_UNIFORM:
         a = -b; /* falls through */
     case DETNN_UNIFORM:
-        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b - a, detnni_unit(detnni_word(&s, e)), a);
+        detnni_uniforms(k, &s, 0, n, a, b, w);
         break;
     case DETNN_GLOROT_NORMAL: case DETNN_HE_NORMAL: case DETNN_LECUN_NORMAL:
         a = 0.0f; /* falls through */
     case DETNN_NORMAL:
-        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b, detnni_stream_normal(&s, e), a);
+        detnni_normals(k, &s, 0, n, a, b, w);
         break;
     case DETNN_TRUNCATED_NORMAL:
         for (e = 0; e < n; e++) {
@@ -2359,7 +2365,8 @@ DETNN_API detnn_result detnn_initialize(const detnn_initializer *initializer, ui
                            (size_t)layer);
     r = detnni_check_initializer(initializer, layer, detnni_tensor_names[tensor], err);
     if (r) return r;
-    detnni_fill(initializer, seed, layer, tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
+    detnni_fill(detnni_kernels_of(DETNN_ISA_AUTO), initializer, seed, layer,
+                tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
     return detnni_ok(err);
 }
 
@@ -2412,7 +2419,7 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     return room;
 }
 
-typedef struct detnni_kernels {
+struct detnni_kernels {
     detnn_isa isa;
     void (*forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z);
     void (*input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx);
@@ -2428,8 +2435,9 @@ typedef struct detnni_kernels {
     uint32_t (*update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1, float *m2);
     void (*add)(const float *x, size_t n, float *y);
     uint32_t (*magnitude)(const float *x, size_t n);
+    void (*words)(const detnni_stream *s, uint64_t first, size_t n, uint32_t *word);
     void (*exact[DETNNI_EXACT_COUNT])(const float *x, size_t n, float *y);
-} detnni_kernels;
+};
 
 #endif /* !DETNNI_ISA */
 
@@ -3375,6 +3383,14 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
         break;
     default: break;
     }
+}
+
+/* Words of a stream (C6) from element `first` on. */
+DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *stream, uint64_t first, size_t n, uint32_t *word)
+{
+    detnni_stream s = *stream;
+    size_t i;
+    for (i = 0; i < n; i++) word[i] = detnni_word(&s, first + i);
 }
 
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
@@ -4483,6 +4499,18 @@ DETNNI_FN0 void DETNNI_N(philox)(const detnni_stream *s, uint32_t block, uint32_
 #undef DETNNI_PAIR
 }
 
+DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
+{
+    uint32_t word[4 * DETNNI_W];
+    size_t n, skip = (size_t)(first & 3);
+    for (; all; all -= n, out += n, first += n, skip = 0) {
+        const size_t whole = all >= 4 * DETNNI_W && !skip;
+        n = detnni_min(all, 4 * DETNNI_W - skip);
+        DETNNI_N(philox)(s, (uint32_t)(first >> 2), whole ? out : word);
+        if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
+    }
+}
+
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
  * it is the same on the gradient. y may be x. */
 DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
@@ -4677,7 +4705,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
     DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
-    DETNNI_N(add), DETNNI_N(magnitude),
+    DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
 
@@ -4802,6 +4830,62 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
     if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_WASM) return &detnni_kernels_wasm;
 #endif
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
+}
+
+static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out)
+{
+    k->words(s, first, n, out);
+}
+
+/* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
+static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, float offset, size_t n, float *y)
+{
+    const detnni_dense p = detnni_dense_of(1, 1, n, n, 0, 0);
+    float b[64];
+    size_t i;
+    for (i = 0; i < n; i++) b[i] = offset;
+    k->forward(&p, &scale, x, b, y);
+}
+
+static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
+                            float high, float *out)
+{
+    size_t m, i;
+    for (; n; n -= m, first += m, out += m) {
+        uint32_t word[64];
+        float u[64];
+        m = detnni_min(n, 64);
+        k->words(s, first, m, word);
+        for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
+        detnni_scaled(k, high - low, u, low, m, out);
+    }
+}
+
+/* Pair by pair as detnni_normal does, 32 pairs at a time. */
+static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
+                           float deviation, float *out)
+{
+    size_t m, i;
+    for (; n; n -= m, first += m, out += m) {
+        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, 64 - skip) + skip + 1) / 2;
+        uint32_t word[64];
+        float r[32], u[32], c[32], z[64];
+        m = detnni_min(n, 64 - skip);
+        k->words(s, first - skip, 2 * pairs, word);
+        for (i = 0; i < pairs; i++) {
+            r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
+            u[i] = detnni_unit(word[2 * i + 1]);
+        }
+        k->exact[DETNNI_EXACT_log](r, pairs, r);
+        k->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
+        k->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
+        for (i = 0; i < pairs; i++) {
+            r[i] = detnni_sqrt(-2.0f * r[i]);
+            z[2 * i] = r[i] * c[i];
+            z[2 * i + 1] = r[i] * u[i];
+        }
+        detnni_scaled(k, deviation, z + skip, mean, m, out);
+    }
 }
 
 #define DETNNI_EXACT_PUBLIC(f)                                                                           \
@@ -5232,9 +5316,10 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
             float *w = net->own_weights + l->kernel, *b = net->own_weights + l->bias;
             size_t e;
             if (l->d.kind == DETNN_LAYER_DENSE) {
-                detnni_fill(&l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs, w);
+                detnni_fill(net->k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
+                            l->outputs, w);
                 if (l->bias_size)
-                    detnni_fill(&l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+                    detnni_fill(net->k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
             }
             if (l->d.kind == DETNN_LAYER_STANDARDIZE)
                 for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
@@ -6000,7 +6085,7 @@ struct detnn_pool {
     void *arg;
     long count, next;
     long job, open, active, busy, stop; /* open: the number of the job that takes workers, or 0 */
-    long sleepers, waiting;             /* of the two conditions, under the mutex */
+    long sleepers, waiting;             /* on the two conditions */
     long spins;                         /* 0 where there are more threads than processors */
     size_t threads, started;
     detnni_thread thread[DETNN_WORKERS_MAX];
@@ -6021,9 +6106,9 @@ static DETNNI_THREAD detnni_pool_thread(void *arg)
         for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->job) == seen; spin++) detnni_pause();
         if (DETNNI_ATOMIC_GET(&pool->job) == seen) {
             detnni_lock(&pool->mutex);
-            pool->sleepers++;
+            (void)DETNNI_ATOMIC_ADD(&pool->sleepers, 1);
             while (DETNNI_ATOMIC_GET(&pool->job) == seen) detnni_wait(&pool->work, &pool->mutex);
-            pool->sleepers--;
+            (void)DETNNI_ATOMIC_ADD(&pool->sleepers, -1);
             detnni_unlock(&pool->mutex);
         }
         seen = DETNNI_ATOMIC_GET(&pool->job);
@@ -6038,16 +6123,17 @@ static DETNNI_THREAD detnni_pool_thread(void *arg)
     }
 }
 
-/* A new number for the job, never 0, and everybody up. */
-static long detnni_pool_call(detnn_pool *pool)
+/* A new number for the job, never 0. The mutex is taken only where somebody sleeps: who goes to sleep counts himself
+ * before he looks for a job once more. */
+static void detnni_pool_call(detnn_pool *pool)
 {
     const long job = pool->job < 0x7fffffff ? pool->job + 1 : 1;
     DETNNI_ATOMIC_SET(&pool->open, job);
-    detnni_lock(&pool->mutex);
     DETNNI_ATOMIC_SET(&pool->job, job);
-    if (pool->sleepers) detnni_wake(&pool->work);
+    if (!DETNNI_ATOMIC_GET(&pool->sleepers)) return;
+    detnni_lock(&pool->mutex);
+    detnni_wake(&pool->work);
     detnni_unlock(&pool->mutex);
-    return job;
 }
 
 DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t count)
@@ -6063,7 +6149,7 @@ DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t cou
     pool->arg = arg;
     pool->count = (long)count;
     DETNNI_ATOMIC_SET(&pool->next, 0);
-    (void)detnni_pool_call(pool);
+    detnni_pool_call(pool);
     detnni_pool_work(pool);
     DETNNI_ATOMIC_SET(&pool->open, 0);
     for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->active); spin++) detnni_pause();
@@ -6084,7 +6170,7 @@ DETNN_API void detnn_pool_destroy(detnn_pool *pool)
     size_t i;
     if (!pool) return;
     DETNNI_ATOMIC_SET(&pool->stop, 1);
-    (void)detnni_pool_call(pool);
+    detnni_pool_call(pool);
     for (i = 0; i < pool->started; i++) detnni_join(pool->thread[i]);
 #if !defined(_WIN32)
     (void)pthread_cond_destroy(&pool->work);
