@@ -5465,13 +5465,14 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     if (net->own_weights)
         for (i = 0; i < desc->layer_count; i++) {
             const detnni_layer *l = &net->layers[i];
+            const detnni_kernels *k = DETNNI_KERNELS(net);
             float *w = net->own_weights + l->kernel, *b = net->own_weights + l->bias;
             size_t e;
             if (l->d.kind == DETNN_LAYER_DENSE) {
-                detnni_fill(net->k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
-                            l->outputs, w);
+                detnni_fill(k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs,
+                            w);
                 if (l->bias_size)
-                    detnni_fill(net->k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+                    detnni_fill(k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
             }
             if (l->d.kind == DETNN_LAYER_STANDARDIZE)
                 for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
@@ -6453,7 +6454,7 @@ static void detnni_dense_fetched(const detnn_net *net, const detnni_slot *kernel
             for (m = 0; m < rows; m++) {
                 const detnni_dense p = detnni_dense_of(1, depth, width, width, 0, 0);
                 float *acc = z + m * out + n;
-                net->k->forward(&p, x + m * in + k, w, k ? acc : bias ? b : 0, part);
+                DETNNI_KERNELS(net)->forward(&p, x + m * in + k, w, k ? acc : bias ? b : 0, part);
                 DETNNI_COPY(acc, part, width * sizeof(float));
             }
         }
@@ -8691,7 +8692,7 @@ static detnn_result detnni_save_start(detnni_saving *v, detnn_net *net, const de
         const detnni_crew crew = detnni_own_crew(net);
         const float *x = v->d.test_input;
         size_t i;
-        if (x && net->k->magnitude(x, net->inputs) >= 0x7f800000)
+        if (x && DETNNI_KERNELS(net)->magnitude(x, net->inputs) >= 0x7f800000)
             return detnni_fail(err, DETNN_ERROR_DATA, "test_input[%z] is %g, which is not finite",
                                detnni_bad(x, net->inputs), (double)x[detnni_bad(x, net->inputs)]);
         for (i = 0; !x && i < net->inputs; i++) net->a[i] = detnni_test_input(v, i);
@@ -9160,15 +9161,15 @@ static int detnni_locate(void *user, detnni_slot *s)
 /* ---- Reading: the description ---- */
 
 /* Words of a text, one after another; bad where they are not what they should be. */
-typedef struct detnni_words {
+typedef struct detnni_scan {
     const unsigned char *p;
     size_t n, at;
     int bad;
-} detnni_words;
+} detnni_scan;
 
-static detnni_words detnni_words_of(detnni_span s)
+static detnni_scan detnni_scan_of(detnni_span s)
 {
-    detnni_words w;
+    detnni_scan w;
     w.p = s.p;
     w.n = s.n;
     w.at = 0;
@@ -9176,7 +9177,7 @@ static detnni_words detnni_words_of(detnni_span s)
     return w;
 }
 
-static detnni_span detnni_rest(const detnni_words *w)
+static detnni_span detnni_rest(const detnni_scan *w)
 {
     detnni_span s;
     s.p = w->p + w->at;
@@ -9184,18 +9185,18 @@ static detnni_span detnni_rest(const detnni_words *w)
     return s;
 }
 
-static int detnni_word_is(const detnni_words *w, const char *text)
+static int detnni_word_is(const detnni_scan *w, const char *text)
 {
     return !w->bad && detnni_starts(detnni_rest(w), text);
 }
 
-static void detnni_skip(detnni_words *w, const char *text)
+static void detnni_skip(detnni_scan *w, const char *text)
 {
     if (!detnni_word_is(w, text)) w->bad = 1;
     else w->at += detnni_prefix(detnni_rest(w), text);
 }
 
-static uint64_t detnni_number(detnni_words *w)
+static uint64_t detnni_number(detnni_scan *w)
 {
     uint64_t v = 0;
     size_t begin = w->at;
@@ -9208,21 +9209,21 @@ static uint64_t detnni_number(detnni_words *w)
     return w->bad ? 0 : v;
 }
 
-static size_t detnni_number_size(detnni_words *w)
+static size_t detnni_number_size(detnni_scan *w)
 {
     uint64_t v = detnni_number(w);
     if (v > (size_t)-1) w->bad = 1;
     return w->bad ? 0 : (size_t)v;
 }
 
-static int detnni_flag(detnni_words *w)
+static int detnni_flag(detnni_scan *w)
 {
     uint64_t v = detnni_number(w);
     if (v > 1) w->bad = 1;
     return v == 1;
 }
 
-static uint64_t detnni_hex_word(detnni_words *w, size_t digits)
+static uint64_t detnni_hex_word(detnni_scan *w, size_t digits)
 {
     uint64_t v = 0;
     for (; digits && !w->bad; digits--, w->at++) {
@@ -9235,10 +9236,10 @@ static uint64_t detnni_hex_word(detnni_words *w, size_t digits)
     return w->bad ? 0 : v;
 }
 
-static float detnni_float_word(detnni_words *w) { return detnni_float((uint32_t)detnni_hex_word(w, 8)); }
+static float detnni_float_word(detnni_scan *w) { return detnni_float((uint32_t)detnni_hex_word(w, 8)); }
 
 /* One of count names: its number. */
-static int detnni_name(detnni_words *w, const char *const *names, int count)
+static int detnni_name(detnni_scan *w, const char *const *names, int count)
 {
     int i;
     for (i = 0; i < count; i++)
@@ -9254,7 +9255,7 @@ static int detnni_name(detnni_words *w, const char *const *names, int count)
 }
 
 /* 64 digits and their digest, not compared. */
-static void detnni_digest_word(detnni_words *w, char out[DETNN_DIGEST_TEXT])
+static void detnni_digest_word(detnni_scan *w, char out[DETNN_DIGEST_TEXT])
 {
     size_t i;
     for (i = 0; i < 64; i += 8) {
@@ -9265,13 +9266,13 @@ static void detnni_digest_word(detnni_words *w, char out[DETNN_DIGEST_TEXT])
     out[64] = 0;
 }
 
-static detnn_result detnni_words_end(const detnni_words *w, const char *name, detnn_error *err)
+static detnn_result detnni_scan_end(const detnni_scan *w, const char *name, detnn_error *err)
 {
     if (!w->bad && w->at == w->n) return DETNN_OK;
     return detnni_fail(err, DETNN_ERROR_DATA, "%s is not as it should be from character %z on", name, w->at);
 }
 
-static void detnni_get_net(detnni_words *w, detnn_net_desc *d)
+static void detnni_get_net(detnni_scan *w, detnn_net_desc *d)
 {
     detnni_skip(w, "seed ");
     d->seed = detnni_number(w);
@@ -9285,7 +9286,7 @@ static void detnni_get_net(detnni_words *w, detnn_net_desc *d)
     d->huber_delta = detnni_float_word(w);
 }
 
-static void detnni_get_initializer(detnni_words *w, detnn_initializer *init)
+static void detnni_get_initializer(detnni_scan *w, detnn_initializer *init)
 {
     detnni_skip(w, " ");
     init->kind = (detnn_initializer_kind)detnni_name(w, detnni_initializer_names, DETNN_INITIALIZER_COUNT);
@@ -9296,7 +9297,7 @@ static void detnni_get_initializer(detnni_words *w, detnn_initializer *init)
 }
 
 /* The next layer, with the comma after it; 0 after the last one. */
-static int detnni_get_layer(detnni_words *w, detnn_layer *l)
+static int detnni_get_layer(detnni_scan *w, detnn_layer *l)
 {
     static const detnn_layer blank = DETNN_DROPOUT(0.0f);
     *l = blank;
@@ -9328,7 +9329,7 @@ static int detnni_get_layer(detnni_words *w, detnn_layer *l)
     return !w->bad;
 }
 
-static void detnni_get_optimizer(detnni_words *w, detnn_optimizer *o)
+static void detnni_get_optimizer(detnni_scan *w, detnn_optimizer *o)
 {
     o->kind = (detnn_optimizer_kind)detnni_name(w, detnni_optimizer_names, DETNN_OPTIMIZER_COUNT);
     detnni_skip(w, " learning_rate ");
@@ -9353,7 +9354,7 @@ static void detnni_get_optimizer(detnni_words *w, detnn_optimizer *o)
     o->clip_norm = detnni_float_word(w);
 }
 
-static void detnni_get_schedule(detnni_words *w, detnn_schedule *d)
+static void detnni_get_schedule(detnni_scan *w, detnn_schedule *d)
 {
     d->kind = (detnn_schedule_kind)detnni_name(w, detnni_schedule_names, DETNN_SCHEDULE_COUNT);
     detnni_skip(w, " warmup_steps ");
@@ -9390,15 +9391,15 @@ static detnn_result detnni_check_described(const detnni_file *f, detnn_error *er
     detnni_sha sha;
     unsigned char digest[32];
     char text[DETNN_DIGEST_TEXT];
-    detnni_words format = detnni_words_of(f->value[DETNNI_KEY_FORMAT]), contract;
+    detnni_scan format = detnni_scan_of(f->value[DETNNI_KEY_FORMAT]), contract;
     uint64_t number[2];
     int k;
     detnn_result r;
-    contract = detnni_words_of(f->value[DETNNI_KEY_CONTRACT]);
+    contract = detnni_scan_of(f->value[DETNNI_KEY_CONTRACT]);
     number[0] = detnni_number(&format);
     number[1] = detnni_number(&contract);
-    r = detnni_words_end(&format, "detnn.format", err);
-    if (!r) r = detnni_words_end(&contract, "detnn.contract", err);
+    r = detnni_scan_end(&format, "detnn.format", err);
+    if (!r) r = detnni_scan_end(&contract, "detnn.contract", err);
     if (!r) r = detnni_check_version(number[0], number[1], err);
     if (r) return r;
     detnni_sha_start(&sha);
@@ -9420,26 +9421,26 @@ static detnn_result detnni_check_described(const detnni_file *f, detnn_error *er
 /* The description, but for the layers, of which there are *count. */
 static detnn_result detnni_describe(const detnni_file *f, detnn_net_desc *d, size_t *count, detnn_error *err)
 {
-    detnni_words w;
+    detnni_scan w;
     detnn_layer l;
     detnn_result r = detnni_check_described(f, err);
     if (r) return r;
     *d = detnn_net_desc_default();
-    w = detnni_words_of(f->value[DETNNI_KEY_NET]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_NET]);
     detnni_get_net(&w, d);
-    r = detnni_words_end(&w, "detnn.net", err);
+    r = detnni_scan_end(&w, "detnn.net", err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
     for (*count = 0; detnni_get_layer(&w, &l); ++*count) continue;
-    r = detnni_words_end(&w, "detnn.layers", err);
+    r = detnni_scan_end(&w, "detnn.layers", err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_OPTIMIZER]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_OPTIMIZER]);
     detnni_get_optimizer(&w, &d->optimizer);
-    r = detnni_words_end(&w, "detnn.optimizer", err);
+    r = detnni_scan_end(&w, "detnn.optimizer", err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_SCHEDULE]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_SCHEDULE]);
     detnni_get_schedule(&w, &d->schedule);
-    return detnni_words_end(&w, "detnn.schedule", err);
+    return detnni_scan_end(&w, "detnn.schedule", err);
 }
 
 static int detnni_is_described(const detnni_file *f)
@@ -9454,7 +9455,7 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
 {
     detnni_file f;
     detnn_net_desc d;
-    detnni_words w;
+    detnni_scan w;
     size_t i, count = 0;
     detnn_result r = detnni_check_files(err);
     if (r) return r;
@@ -9473,7 +9474,7 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
                            layers ? layers_max : 0);
     d.layer_count = count;
     d.layers = layers;
-    w = detnni_words_of(f.value[DETNNI_KEY_LAYERS]);
+    w = detnni_scan_of(f.value[DETNNI_KEY_LAYERS]);
     for (i = 0; i < count; i++) (void)detnni_get_layer(&w, &layers[i]);
     *desc = d;
     return detnni_ok(err);
@@ -9535,7 +9536,7 @@ static detnn_result detnni_check_same(const detnni_file *f, int key, const detnn
 /* Do the layers agree in what predicts, and with training in what trains? */
 static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_net *net, int training, detnn_error *err)
 {
-    detnni_words w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
     detnn_layer l;
     size_t i;
     for (i = 0; detnni_get_layer(&w, &l); i++) {
@@ -9567,7 +9568,7 @@ static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_n
 static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
                                      char digest[DETNN_DIGEST_TEXT], detnn_error *err)
 {
-    detnni_words w = detnni_words_of(f->value[DETNNI_KEY_TRAINED]);
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
     detnn_result r;
     DETNNI_ZERO(s, sizeof *s);
     *keep_best = 0;
@@ -9577,9 +9578,9 @@ static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int 
     s->epoch = detnni_number(&w);
     detnni_skip(&w, " adapted ");
     s->adapted = (uint32_t)detnni_flag(&w);
-    r = detnni_words_end(&w, "detnn.trained", err);
+    r = detnni_scan_end(&w, "detnn.trained", err);
     if (r || !f->value[DETNNI_KEY_STATE].p) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_STATE]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
     detnni_skip(&w, "position ");
     s->position = detnni_number(&w);
     detnni_skip(&w, " samples ");
@@ -9602,7 +9603,7 @@ static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int 
     s->has_best = (uint32_t)detnni_flag(&w);
     detnni_skip(&w, " digest ");
     detnni_digest_word(&w, digest);
-    r = detnni_words_end(&w, "detnn.state", err);
+    r = detnni_scan_end(&w, "detnn.state", err);
     if (r) return r;
     if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
         (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
@@ -9705,7 +9706,7 @@ static detnn_result detnni_check_values(detnni_file *f, const detnn_net *net, un
 /* Predicts the test vector with the weights in the file, the net unchanged, in chain order as the contract has it. */
 static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *err)
 {
-    detnni_words w = detnni_words_of(f->value[DETNNI_KEY_TEST]);
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TEST]);
     float *x = net->a, *y = net->b, *t;
     detnni_slot slot[2];
     size_t i, j;
@@ -9750,7 +9751,7 @@ static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *e
                                "the file's test vector: output %z is %x, here it becomes %x: this build or machine "
                                "predicts otherwise (detnn_selftest says more)", i, wanted, got);
     }
-    r = detnni_words_end(&w, "detnn.test", err);
+    r = detnni_scan_end(&w, "detnn.test", err);
     return r;
 }
 
@@ -9835,7 +9836,7 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         detnni_fetch(net, &slot, 0, slot.rows * slot.cols, detnni_group(net, slot.group) + slot.at);
     }
     if (take) {
-        detnni_words w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+        detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
         *net->state = state;
         for (i = 0; i < net->desc.layer_count; i++) {
             detnn_layer l;
@@ -9868,7 +9869,7 @@ static void detnni_machine(detnn_net_desc *to, const detnn_load_desc *d)
 static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn_load_desc *d, detnn_error *err)
 {
     detnn_net_desc desc;
-    detnni_words w;
+    detnni_scan w;
     detnni_state state;
     detnn_layer *layers;
     char digest[DETNN_DIGEST_TEXT];
@@ -9882,7 +9883,7 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
     r = detnni_describe(f, &desc, &count, err);
     if (!r) r = detnni_get_state(f, &state, &keep_best, digest, err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]); /* are there the weights that the layers need? */
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]); /* are there the weights that the layers need? */
     for (inputs = desc.inputs, i = 0; i < count; i++) {
         detnn_layer l;
         uint64_t more = 0;
@@ -9904,7 +9905,7 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
     if (!count) return detnni_fail(err, DETNN_ERROR_DATA, "detnn.layers: there are none");
     if (!layers) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: the description of %z layers needs %z bytes",
                                     count, room);
-    w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
     for (i = 0; i < count; i++) (void)detnni_get_layer(&w, &layers[i]);
     desc.layers = layers;
     desc.layer_count = count;
@@ -10494,11 +10495,11 @@ static int detnni_is_new(detnn_net *net)
         const detnni_layer *l = &net->layers[i];
         float *g = net->gradients + l->kernel;
         if (l->d.kind != DETNN_LAYER_DENSE) continue;
-        detnni_fill(net->k, &l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
+        detnni_fill(DETNNI_KERNELS(net), &l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
                     l->outputs, g);
         if (l->bias_size)
-            detnni_fill(net->k, &l->d.bias, net->desc.seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs,
-                        net->gradients + l->bias);
+            detnni_fill(DETNNI_KERNELS(net), &l->d.bias, net->desc.seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs,
+                        l->outputs, net->gradients + l->bias);
         for (e = 0; e < l->kernel_size + l->bias_size; e++)
             if (detnni_float_bits(g[e]) != detnni_float_bits(net->weights[l->kernel + e])) same = 0;
         DETNNI_ZERO(g, (l->kernel_size + l->bias_size) * sizeof(float));
@@ -10512,7 +10513,7 @@ static const char *const detnni_answers[] = { "go_on", "pause", "finish" };
 typedef struct detnni_receipt {
     detnni_sink sink;
     const detnn_fit_desc *fit; /* the caller's */
-    detnni_words *expected;    /* null: writes; else at the next line "epoch ..." */
+    detnni_scan *expected;    /* null: writes; else at the next line "epoch ..." */
     int answer;                /* the callback's last one that was not 0 */
     uint64_t epochs;           /* written, or agreed */
     int parted;
@@ -10537,7 +10538,7 @@ static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress
         (void)detnni_fp_enter(); /* the caller's code may have left another mode */
         if (answer) p->answer = answer == DETNN_FINISH ? DETNN_FINISH : DETNN_PAUSE;
     } else {
-        detnni_words *w = p->expected;
+        detnni_scan *w = p->expected;
         if (!detnni_word_is(w, "epoch ")) { /* it had ended before */
             p->parted = 1;
             return DETNN_PAUSE;
@@ -10639,7 +10640,7 @@ DETNN_API detnn_result detnn_fit_receipt_write(detnn_net *net, const detnn_data 
 }
 
 /* The rest of a line that begins with what, without its end; w goes to the next line. */
-static detnni_span detnni_line(detnni_words *w, const char *what)
+static detnni_span detnni_line(detnni_scan *w, const char *what)
 {
     detnni_span s;
     detnni_skip(w, what);
@@ -10650,7 +10651,7 @@ static detnni_span detnni_line(detnni_words *w, const char *what)
     return s;
 }
 
-static detnn_result detnni_verify_data(detnn_net *net, detnni_words *w, const char *what, const detnn_data *data,
+static detnn_result detnni_verify_data(detnn_net *net, detnni_scan *w, const char *what, const detnn_data *data,
                                        detnn_error *err)
 {
     char mine[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
@@ -10673,7 +10674,7 @@ static detnn_result detnni_verify_data(detnn_net *net, detnni_words *w, const ch
     return r;
 }
 
-static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const detnn_data *data,
+static detnn_result detnni_verify_run(detnn_net *net, detnni_scan *w, const detnn_data *data,
                                       const detnn_fit_desc *fit, uint64_t *epochs, detnn_error *err)
 {
     detnni_receipt p;
@@ -10729,7 +10730,7 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     unsigned char bytes[32];
     char digest[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
     detnni_span text;
-    detnni_words w, part, layers;
+    detnni_scan w, part, layers;
     detnn_layer l, *copy;
     detnn_net *net;
     uint64_t contract;
@@ -10740,7 +10741,7 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     if (!receipt) return detnni_fail(err, DETNN_ERROR_NULL, "receipt is null");
     text.p = (const unsigned char *)receipt;
     text.n = length;
-    w = detnni_words_of(text);
+    w = detnni_scan_of(text);
     if (length >= 71) w.at = length - 71; else w.bad = 1; /* "check ", 64 digits, line end */
     detnni_skip(&w, "check ");
     detnni_digest_word(&w, theirs);
@@ -10748,36 +10749,36 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     if (w.bad || w.at != length)
         return detnni_fail(err, DETNN_ERROR_DATA, "the receipt has no last line \"check ...\": it is cut off or none");
     text.n = length - 71;
-    w = detnni_words_of(text);
+    w = detnni_scan_of(text);
     detnni_sha_start(&sha);
     detnni_sha_add(&sha, text.p, text.n);
     detnni_sha_end(&sha, bytes);
     if (!detnni_same_digest(detnni_hex(bytes, digest), theirs))
         return detnni_fail(err, DETNN_ERROR_DATA,
                            "the receipt is damaged: its digest is %s, not that of its last line", digest);
-    part = detnni_words_of(detnni_line(&w, "detnn receipt "));
+    part = detnni_scan_of(detnni_line(&w, "detnn receipt "));
     contract = detnni_number(&part);
     if (part.bad || w.bad) return detnni_fail(err, DETNN_ERROR_DATA, "this is no receipt of detnn");
-    part = detnni_words_of(detnni_line(&w, "contract "));
+    part = detnni_scan_of(detnni_line(&w, "contract "));
     r = detnni_check_version(contract, detnni_number(&part), err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "net "));
+    part = detnni_scan_of(detnni_line(&w, "net "));
     detnni_get_net(&part, &n);
-    r = detnni_words_end(&part, "net", err);
+    r = detnni_scan_end(&part, "net", err);
     if (r) return r;
-    layers = detnni_words_of(detnni_line(&w, "layers "));
+    layers = detnni_scan_of(detnni_line(&w, "layers "));
     for (part = layers; detnni_get_layer(&part, &l);) n.layer_count++;
-    r = detnni_words_end(&part, "layers", err);
+    r = detnni_scan_end(&part, "layers", err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "optimizer "));
+    part = detnni_scan_of(detnni_line(&w, "optimizer "));
     detnni_get_optimizer(&part, &n.optimizer);
-    r = detnni_words_end(&part, "optimizer", err);
+    r = detnni_scan_end(&part, "optimizer", err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "schedule "));
+    part = detnni_scan_of(detnni_line(&w, "schedule "));
     detnni_get_schedule(&part, &n.schedule);
-    r = detnni_words_end(&part, "schedule", err);
+    r = detnni_scan_end(&part, "schedule", err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "fit "));
+    part = detnni_scan_of(detnni_line(&w, "fit "));
     detnni_skip(&part, "epochs ");
     fit.epochs = detnni_number(&part);
     detnni_skip(&part, " batch_size ");
@@ -10794,7 +10795,7 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     fit.restore_best = detnni_flag(&part);
     detnni_skip(&part, " keep_best ");
     n.keep_best = detnni_flag(&part);
-    r = detnni_words_end(&part, "fit", err);
+    r = detnni_scan_end(&part, "fit", err);
     if (r) return r;
     fit.validation = validation;
     detnni_machine(&n, &d);

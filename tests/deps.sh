@@ -14,3 +14,6 @@ apt-get install -y -qq --no-install-recommends \
     gcc-mips-linux-gnu libc6-dev-mips-cross gcc-mipsel-linux-gnu libc6-dev-mipsel-cross \
     wasi-libc libclang-rt-14-dev-wasm32 nodejs chromium libstb-dev cmake pkg-config fonts-dejavu-core \
     afl++ python3-torch python3-venv python3-pip >/dev/null
+# The safetensors package, which Debian has not, for Debian's PyTorch.
+[ -x build/venv/bin/python ] || /usr/bin/python3 -m venv --system-site-packages build/venv
+build/venv/bin/pip -q install safetensors

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Files beyond what make check tries. From the repository's root; ends in "N passed, N failed".
-#   tests/files.sh torch      PyTorch and the safetensors package, both ways (python3-torch; a virtual environment in build/)
+#   tests/files.sh torch      PyTorch and the safetensors package, both ways (make deps puts it into build/venv)
 #   tests/files.sh moves      a training moves from x86-64 to s390x, AArch64 and a Cortex-M; exported nets predict there
 #   tests/files.sh damage     every byte flipped, every truncation and insertion, 200 kills; with sanitizers
 #   tests/files.sh fuzz       libFuzzer and AFL++, SECONDS_EACH (30) each, with address and undefined behaviour sanitizers
@@ -26,8 +26,7 @@ have() {
 }
 
 torch() {
-    local python=$work/venv/bin/python line
-    [ -x "$python" ] || { /usr/bin/python3 -m venv --system-site-packages "$work/venv" && "$work/venv/bin/pip" -q install safetensors; } >"$work/log" 2>&1
+    local python=build/venv/bin/python line
     if ! "$python" -c 'import torch, safetensors.torch' 2>/dev/null; then
         echo "skipped: no PyTorch or no safetensors package (make deps)"
         [ -z "${CI:-}" ] || failed=$((failed + 1))
