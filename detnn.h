@@ -1980,6 +1980,15 @@ static float detnni_normal(uint32_t a, uint32_t b, int second)
     return r * (second ? detnn_sin2pi(u2) : detnn_cos2pi(u2));
 }
 
+/* In bulk, by a set of kernels (section 12): words, uniforms and normals from element `first` on. */
+typedef struct detnni_kernels detnni_kernels;
+static const detnni_kernels *detnni_kernels_of(detnn_isa isa);
+static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out);
+static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
+                            float high, float *out);
+static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
+                           float deviation, float *out);
+
 static float detnni_stream_normal(detnni_stream *s, uint64_t e)
 {
     uint32_t a = detnni_word(s, e & ~(uint64_t)1), b = detnni_word(s, e | 1);
@@ -1990,24 +1999,21 @@ DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, 
                                   uint32_t *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = detnni_word(&s, first + i);
+    detnni_words(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, out);
 }
 
 DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                     float low, float high, float *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(high - low, detnni_unit(detnni_word(&s, first + i)), low);
+    detnni_uniforms(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, low, high, out);
 }
 
 DETNN_API void detnn_random_normal(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
                                    float mean, float deviation, float *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    size_t i;
-    for (i = 0; i < count; i++) out[i] = DETNNI_FMA_PLAIN(deviation, detnni_stream_normal(&s, first + i), mean);
+    detnni_normals(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, mean, deviation, out);
 }
 
 DETNN_API uint64_t detnn_splitmix64(uint64_t *state)
@@ -2270,8 +2276,8 @@ static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t ou
 }
 
 /* Fills w [rows][out]: the kernel has rows = in, the bias one. */
-static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t layer, int purpose, size_t rows,
-                        size_t in, size_t out, float *w)
+static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, uint64_t seed, uint32_t layer,
+                        int purpose, size_t rows, size_t in, size_t out, float *w)
 {
     detnni_stream s = detnni_stream_of(seed, 0, purpose, layer);
     size_t n = rows * out, e;
@@ -2299,12 +2305,12 @@ static void detnni_fill(const detnn_initializer *init, uint64_t seed, uint32_t l
     case DETNN_GLOROT_UNIFORM: case DETNN_HE_UNIFORM: case DETNN_LECUN_UNIFORM:
         a = -b; /* falls through */
     case DETNN_UNIFORM:
-        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b - a, detnni_unit(detnni_word(&s, e)), a);
+        detnni_uniforms(k, &s, 0, n, a, b, w);
         break;
     case DETNN_GLOROT_NORMAL: case DETNN_HE_NORMAL: case DETNN_LECUN_NORMAL:
         a = 0.0f; /* falls through */
     case DETNN_NORMAL:
-        for (e = 0; e < n; e++) w[e] = DETNNI_FMA_PLAIN(b, detnni_stream_normal(&s, e), a);
+        detnni_normals(k, &s, 0, n, a, b, w);
         break;
     case DETNN_TRUNCATED_NORMAL:
         for (e = 0; e < n; e++) {
@@ -2359,7 +2365,8 @@ DETNN_API detnn_result detnn_initialize(const detnn_initializer *initializer, ui
                            (size_t)layer);
     r = detnni_check_initializer(initializer, layer, detnni_tensor_names[tensor], err);
     if (r) return r;
-    detnni_fill(initializer, seed, layer, tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
+    detnni_fill(detnni_kernels_of(DETNN_ISA_AUTO), initializer, seed, layer,
+                tensor == DETNN_KERNEL ? DETNNI_KERNEL : DETNNI_BIAS, rows, inputs, units, w);
     return detnni_ok(err);
 }
 
@@ -2412,7 +2419,7 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     return room;
 }
 
-typedef struct detnni_kernels {
+struct detnni_kernels {
     detnn_isa isa;
     void (*forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z);
     void (*input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx);
@@ -2428,8 +2435,9 @@ typedef struct detnni_kernels {
     uint32_t (*update)(const detnni_update *u, int decay, size_t n, const float *g, float *w, float *m1, float *m2);
     void (*add)(const float *x, size_t n, float *y);
     uint32_t (*magnitude)(const float *x, size_t n);
+    void (*words)(const detnni_stream *s, uint64_t first, size_t n, uint32_t *word);
     void (*exact[DETNNI_EXACT_COUNT])(const float *x, size_t n, float *y);
-} detnni_kernels;
+};
 
 #endif /* !DETNNI_ISA */
 
@@ -3375,6 +3383,14 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
         break;
     default: break;
     }
+}
+
+/* Words of a stream (C6) from element `first` on. */
+DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *stream, uint64_t first, size_t n, uint32_t *word)
+{
+    detnni_stream s = *stream;
+    size_t i;
+    for (i = 0; i < n; i++) word[i] = detnni_word(&s, first + i);
 }
 
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
@@ -4483,6 +4499,18 @@ DETNNI_FN0 void DETNNI_N(philox)(const detnni_stream *s, uint32_t block, uint32_
 #undef DETNNI_PAIR
 }
 
+DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
+{
+    uint32_t word[4 * DETNNI_W];
+    size_t n, skip = (size_t)(first & 3);
+    for (; all; all -= n, out += n, first += n, skip = 0) {
+        const size_t whole = all >= 4 * DETNNI_W && !skip;
+        n = detnni_min(all, 4 * DETNNI_W - skip);
+        DETNNI_N(philox)(s, (uint32_t)(first >> 2), whole ? out : word);
+        if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
+    }
+}
+
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
  * it is the same on the gradient. y may be x. */
 DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
@@ -4677,7 +4705,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
     DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
-    DETNNI_N(add), DETNNI_N(magnitude),
+    DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
 
@@ -4802,6 +4830,62 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
     if (isa == DETNN_ISA_AUTO || isa == DETNN_ISA_WASM) return &detnni_kernels_wasm;
 #endif
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
+}
+
+static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out)
+{
+    k->words(s, first, n, out);
+}
+
+/* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
+static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, float offset, size_t n, float *y)
+{
+    const detnni_dense p = detnni_dense_of(1, 1, n, n, 0, 0);
+    float b[64];
+    size_t i;
+    for (i = 0; i < n; i++) b[i] = offset;
+    k->forward(&p, &scale, x, b, y);
+}
+
+static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
+                            float high, float *out)
+{
+    size_t m, i;
+    for (; n; n -= m, first += m, out += m) {
+        uint32_t word[64];
+        float u[64];
+        m = detnni_min(n, 64);
+        k->words(s, first, m, word);
+        for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
+        detnni_scaled(k, high - low, u, low, m, out);
+    }
+}
+
+/* Pair by pair as detnni_normal does, 32 pairs at a time. */
+static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
+                           float deviation, float *out)
+{
+    size_t m, i;
+    for (; n; n -= m, first += m, out += m) {
+        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, 64 - skip) + skip + 1) / 2;
+        uint32_t word[64];
+        float r[32], u[32], c[32], z[64];
+        m = detnni_min(n, 64 - skip);
+        k->words(s, first - skip, 2 * pairs, word);
+        for (i = 0; i < pairs; i++) {
+            r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
+            u[i] = detnni_unit(word[2 * i + 1]);
+        }
+        k->exact[DETNNI_EXACT_log](r, pairs, r);
+        k->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
+        k->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
+        for (i = 0; i < pairs; i++) {
+            r[i] = detnni_sqrt(-2.0f * r[i]);
+            z[2 * i] = r[i] * c[i];
+            z[2 * i + 1] = r[i] * u[i];
+        }
+        detnni_scaled(k, deviation, z + skip, mean, m, out);
+    }
 }
 
 #define DETNNI_EXACT_PUBLIC(f)                                                                           \
@@ -5232,9 +5316,10 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
             float *w = net->own_weights + l->kernel, *b = net->own_weights + l->bias;
             size_t e;
             if (l->d.kind == DETNN_LAYER_DENSE) {
-                detnni_fill(&l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs, w);
+                detnni_fill(net->k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
+                            l->outputs, w);
                 if (l->bias_size)
-                    detnni_fill(&l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+                    detnni_fill(net->k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
             }
             if (l->d.kind == DETNN_LAYER_STANDARDIZE)
                 for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
@@ -6000,7 +6085,7 @@ struct detnn_pool {
     void *arg;
     long count, next;
     long job, open, active, busy, stop; /* open: the number of the job that takes workers, or 0 */
-    long sleepers, waiting;             /* of the two conditions, under the mutex */
+    long sleepers, waiting;             /* on the two conditions */
     long spins;                         /* 0 where there are more threads than processors */
     size_t threads, started;
     detnni_thread thread[DETNN_WORKERS_MAX];
@@ -6021,9 +6106,9 @@ static DETNNI_THREAD detnni_pool_thread(void *arg)
         for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->job) == seen; spin++) detnni_pause();
         if (DETNNI_ATOMIC_GET(&pool->job) == seen) {
             detnni_lock(&pool->mutex);
-            pool->sleepers++;
+            (void)DETNNI_ATOMIC_ADD(&pool->sleepers, 1);
             while (DETNNI_ATOMIC_GET(&pool->job) == seen) detnni_wait(&pool->work, &pool->mutex);
-            pool->sleepers--;
+            (void)DETNNI_ATOMIC_ADD(&pool->sleepers, -1);
             detnni_unlock(&pool->mutex);
         }
         seen = DETNNI_ATOMIC_GET(&pool->job);
@@ -6038,16 +6123,17 @@ static DETNNI_THREAD detnni_pool_thread(void *arg)
     }
 }
 
-/* A new number for the job, never 0, and everybody up. */
-static long detnni_pool_call(detnn_pool *pool)
+/* A new number for the job, never 0. The mutex is taken only where somebody sleeps: who goes to sleep counts himself
+ * before he looks for a job once more. */
+static void detnni_pool_call(detnn_pool *pool)
 {
     const long job = pool->job < 0x7fffffff ? pool->job + 1 : 1;
     DETNNI_ATOMIC_SET(&pool->open, job);
-    detnni_lock(&pool->mutex);
     DETNNI_ATOMIC_SET(&pool->job, job);
-    if (pool->sleepers) detnni_wake(&pool->work);
+    if (!DETNNI_ATOMIC_GET(&pool->sleepers)) return;
+    detnni_lock(&pool->mutex);
+    detnni_wake(&pool->work);
     detnni_unlock(&pool->mutex);
-    return job;
 }
 
 DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t count)
@@ -6063,7 +6149,7 @@ DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t cou
     pool->arg = arg;
     pool->count = (long)count;
     DETNNI_ATOMIC_SET(&pool->next, 0);
-    (void)detnni_pool_call(pool);
+    detnni_pool_call(pool);
     detnni_pool_work(pool);
     DETNNI_ATOMIC_SET(&pool->open, 0);
     for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->active); spin++) detnni_pause();
@@ -6084,7 +6170,7 @@ DETNN_API void detnn_pool_destroy(detnn_pool *pool)
     size_t i;
     if (!pool) return;
     DETNNI_ATOMIC_SET(&pool->stop, 1);
-    (void)detnni_pool_call(pool);
+    detnni_pool_call(pool);
     for (i = 0; i < pool->started; i++) detnni_join(pool->thread[i]);
 #if !defined(_WIN32)
     (void)pthread_cond_destroy(&pool->work);
@@ -8767,15 +8853,15 @@ static int detnni_locate(void *user, detnni_slot *s)
 /* ---- Reading: the description ---- */
 
 /* Words of a text, one after another; bad where they are not what they should be. */
-typedef struct detnni_words {
+typedef struct detnni_scan {
     const unsigned char *p;
     size_t n, at;
     int bad;
-} detnni_words;
+} detnni_scan;
 
-static detnni_words detnni_words_of(detnni_span s)
+static detnni_scan detnni_scan_of(detnni_span s)
 {
-    detnni_words w;
+    detnni_scan w;
     w.p = s.p;
     w.n = s.n;
     w.at = 0;
@@ -8783,7 +8869,7 @@ static detnni_words detnni_words_of(detnni_span s)
     return w;
 }
 
-static detnni_span detnni_rest(const detnni_words *w)
+static detnni_span detnni_rest(const detnni_scan *w)
 {
     detnni_span s;
     s.p = w->p + w->at;
@@ -8791,18 +8877,18 @@ static detnni_span detnni_rest(const detnni_words *w)
     return s;
 }
 
-static int detnni_word_is(const detnni_words *w, const char *text)
+static int detnni_word_is(const detnni_scan *w, const char *text)
 {
     return !w->bad && detnni_starts(detnni_rest(w), text);
 }
 
-static void detnni_skip(detnni_words *w, const char *text)
+static void detnni_skip(detnni_scan *w, const char *text)
 {
     if (!detnni_word_is(w, text)) w->bad = 1;
     else w->at += detnni_prefix(detnni_rest(w), text);
 }
 
-static uint64_t detnni_number(detnni_words *w)
+static uint64_t detnni_number(detnni_scan *w)
 {
     uint64_t v = 0;
     size_t begin = w->at;
@@ -8815,21 +8901,21 @@ static uint64_t detnni_number(detnni_words *w)
     return w->bad ? 0 : v;
 }
 
-static size_t detnni_number_size(detnni_words *w)
+static size_t detnni_number_size(detnni_scan *w)
 {
     uint64_t v = detnni_number(w);
     if (v > (size_t)-1) w->bad = 1;
     return w->bad ? 0 : (size_t)v;
 }
 
-static int detnni_flag(detnni_words *w)
+static int detnni_flag(detnni_scan *w)
 {
     uint64_t v = detnni_number(w);
     if (v > 1) w->bad = 1;
     return v == 1;
 }
 
-static uint64_t detnni_hex_word(detnni_words *w, size_t digits)
+static uint64_t detnni_hex_word(detnni_scan *w, size_t digits)
 {
     uint64_t v = 0;
     for (; digits && !w->bad; digits--, w->at++) {
@@ -8842,10 +8928,10 @@ static uint64_t detnni_hex_word(detnni_words *w, size_t digits)
     return w->bad ? 0 : v;
 }
 
-static float detnni_float_word(detnni_words *w) { return detnni_float((uint32_t)detnni_hex_word(w, 8)); }
+static float detnni_float_word(detnni_scan *w) { return detnni_float((uint32_t)detnni_hex_word(w, 8)); }
 
 /* One of count names: its number. */
-static int detnni_name(detnni_words *w, const char *const *names, int count)
+static int detnni_name(detnni_scan *w, const char *const *names, int count)
 {
     int i;
     for (i = 0; i < count; i++)
@@ -8861,7 +8947,7 @@ static int detnni_name(detnni_words *w, const char *const *names, int count)
 }
 
 /* 64 digits and their digest, not compared. */
-static void detnni_digest_word(detnni_words *w, char out[DETNN_DIGEST_TEXT])
+static void detnni_digest_word(detnni_scan *w, char out[DETNN_DIGEST_TEXT])
 {
     size_t i;
     for (i = 0; i < 64; i += 8) {
@@ -8872,13 +8958,13 @@ static void detnni_digest_word(detnni_words *w, char out[DETNN_DIGEST_TEXT])
     out[64] = 0;
 }
 
-static detnn_result detnni_words_end(const detnni_words *w, const char *name, detnn_error *err)
+static detnn_result detnni_scan_end(const detnni_scan *w, const char *name, detnn_error *err)
 {
     if (!w->bad && w->at == w->n) return DETNN_OK;
     return detnni_fail(err, DETNN_ERROR_DATA, "%s is not as it should be from character %z on", name, w->at);
 }
 
-static void detnni_get_net(detnni_words *w, detnn_net_desc *d)
+static void detnni_get_net(detnni_scan *w, detnn_net_desc *d)
 {
     detnni_skip(w, "seed ");
     d->seed = detnni_number(w);
@@ -8892,7 +8978,7 @@ static void detnni_get_net(detnni_words *w, detnn_net_desc *d)
     d->huber_delta = detnni_float_word(w);
 }
 
-static void detnni_get_initializer(detnni_words *w, detnn_initializer *init)
+static void detnni_get_initializer(detnni_scan *w, detnn_initializer *init)
 {
     detnni_skip(w, " ");
     init->kind = (detnn_initializer_kind)detnni_name(w, detnni_initializer_names, DETNN_INITIALIZER_COUNT);
@@ -8903,7 +8989,7 @@ static void detnni_get_initializer(detnni_words *w, detnn_initializer *init)
 }
 
 /* The next layer, with the comma after it; 0 after the last one. */
-static int detnni_get_layer(detnni_words *w, detnn_layer *l)
+static int detnni_get_layer(detnni_scan *w, detnn_layer *l)
 {
     static const detnn_layer blank = DETNN_DROPOUT(0.0f);
     *l = blank;
@@ -8935,7 +9021,7 @@ static int detnni_get_layer(detnni_words *w, detnn_layer *l)
     return !w->bad;
 }
 
-static void detnni_get_optimizer(detnni_words *w, detnn_optimizer *o)
+static void detnni_get_optimizer(detnni_scan *w, detnn_optimizer *o)
 {
     o->kind = (detnn_optimizer_kind)detnni_name(w, detnni_optimizer_names, DETNN_OPTIMIZER_COUNT);
     detnni_skip(w, " learning_rate ");
@@ -8960,7 +9046,7 @@ static void detnni_get_optimizer(detnni_words *w, detnn_optimizer *o)
     o->clip_norm = detnni_float_word(w);
 }
 
-static void detnni_get_schedule(detnni_words *w, detnn_schedule *d)
+static void detnni_get_schedule(detnni_scan *w, detnn_schedule *d)
 {
     d->kind = (detnn_schedule_kind)detnni_name(w, detnni_schedule_names, DETNN_SCHEDULE_COUNT);
     detnni_skip(w, " warmup_steps ");
@@ -8997,15 +9083,15 @@ static detnn_result detnni_check_described(const detnni_file *f, detnn_error *er
     detnni_sha sha;
     unsigned char digest[32];
     char text[DETNN_DIGEST_TEXT];
-    detnni_words format = detnni_words_of(f->value[DETNNI_KEY_FORMAT]), contract;
+    detnni_scan format = detnni_scan_of(f->value[DETNNI_KEY_FORMAT]), contract;
     uint64_t number[2];
     int k;
     detnn_result r;
-    contract = detnni_words_of(f->value[DETNNI_KEY_CONTRACT]);
+    contract = detnni_scan_of(f->value[DETNNI_KEY_CONTRACT]);
     number[0] = detnni_number(&format);
     number[1] = detnni_number(&contract);
-    r = detnni_words_end(&format, "detnn.format", err);
-    if (!r) r = detnni_words_end(&contract, "detnn.contract", err);
+    r = detnni_scan_end(&format, "detnn.format", err);
+    if (!r) r = detnni_scan_end(&contract, "detnn.contract", err);
     if (!r) r = detnni_check_version(number[0], number[1], err);
     if (r) return r;
     detnni_sha_start(&sha);
@@ -9027,26 +9113,26 @@ static detnn_result detnni_check_described(const detnni_file *f, detnn_error *er
 /* The description, but for the layers, of which there are *count. */
 static detnn_result detnni_describe(const detnni_file *f, detnn_net_desc *d, size_t *count, detnn_error *err)
 {
-    detnni_words w;
+    detnni_scan w;
     detnn_layer l;
     detnn_result r = detnni_check_described(f, err);
     if (r) return r;
     *d = detnn_net_desc_default();
-    w = detnni_words_of(f->value[DETNNI_KEY_NET]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_NET]);
     detnni_get_net(&w, d);
-    r = detnni_words_end(&w, "detnn.net", err);
+    r = detnni_scan_end(&w, "detnn.net", err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
     for (*count = 0; detnni_get_layer(&w, &l); ++*count) continue;
-    r = detnni_words_end(&w, "detnn.layers", err);
+    r = detnni_scan_end(&w, "detnn.layers", err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_OPTIMIZER]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_OPTIMIZER]);
     detnni_get_optimizer(&w, &d->optimizer);
-    r = detnni_words_end(&w, "detnn.optimizer", err);
+    r = detnni_scan_end(&w, "detnn.optimizer", err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_SCHEDULE]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_SCHEDULE]);
     detnni_get_schedule(&w, &d->schedule);
-    return detnni_words_end(&w, "detnn.schedule", err);
+    return detnni_scan_end(&w, "detnn.schedule", err);
 }
 
 static int detnni_is_described(const detnni_file *f)
@@ -9061,7 +9147,7 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
 {
     detnni_file f;
     detnn_net_desc d;
-    detnni_words w;
+    detnni_scan w;
     size_t i, count = 0;
     detnn_result r = detnni_check_files(err);
     if (r) return r;
@@ -9080,7 +9166,7 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
                            layers ? layers_max : 0);
     d.layer_count = count;
     d.layers = layers;
-    w = detnni_words_of(f.value[DETNNI_KEY_LAYERS]);
+    w = detnni_scan_of(f.value[DETNNI_KEY_LAYERS]);
     for (i = 0; i < count; i++) (void)detnni_get_layer(&w, &layers[i]);
     *desc = d;
     return detnni_ok(err);
@@ -9142,7 +9228,7 @@ static detnn_result detnni_check_same(const detnni_file *f, int key, const detnn
 /* Do the layers agree in what predicts, and with training in what trains? */
 static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_net *net, int training, detnn_error *err)
 {
-    detnni_words w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
     detnn_layer l;
     size_t i;
     for (i = 0; detnni_get_layer(&w, &l); i++) {
@@ -9174,7 +9260,7 @@ static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_n
 static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
                                      char digest[DETNN_DIGEST_TEXT], detnn_error *err)
 {
-    detnni_words w = detnni_words_of(f->value[DETNNI_KEY_TRAINED]);
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
     detnn_result r;
     DETNNI_ZERO(s, sizeof *s);
     *keep_best = 0;
@@ -9184,9 +9270,9 @@ static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int 
     s->epoch = detnni_number(&w);
     detnni_skip(&w, " adapted ");
     s->adapted = (uint32_t)detnni_flag(&w);
-    r = detnni_words_end(&w, "detnn.trained", err);
+    r = detnni_scan_end(&w, "detnn.trained", err);
     if (r || !f->value[DETNNI_KEY_STATE].p) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_STATE]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
     detnni_skip(&w, "position ");
     s->position = detnni_number(&w);
     detnni_skip(&w, " samples ");
@@ -9209,7 +9295,7 @@ static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int 
     s->has_best = (uint32_t)detnni_flag(&w);
     detnni_skip(&w, " digest ");
     detnni_digest_word(&w, digest);
-    r = detnni_words_end(&w, "detnn.state", err);
+    r = detnni_scan_end(&w, "detnn.state", err);
     if (r) return r;
     if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
         (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
@@ -9312,7 +9398,7 @@ static detnn_result detnni_check_values(detnni_file *f, const detnn_net *net, un
 /* Predicts the test vector with the weights in the file, the net unchanged, in chain order as the contract has it. */
 static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *err)
 {
-    detnni_words w = detnni_words_of(f->value[DETNNI_KEY_TEST]);
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TEST]);
     float *x = net->a, *y = net->b, *t;
     detnni_slot slot[2];
     size_t i, j;
@@ -9357,7 +9443,7 @@ static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *e
                                "the file's test vector: output %z is %x, here it becomes %x: this build or machine "
                                "predicts otherwise (detnn_selftest says more)", i, wanted, got);
     }
-    r = detnni_words_end(&w, "detnn.test", err);
+    r = detnni_scan_end(&w, "detnn.test", err);
     return r;
 }
 
@@ -9442,7 +9528,7 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         detnni_fetch(net, &slot, 0, slot.rows * slot.cols, detnni_group(net, slot.group) + slot.at);
     }
     if (take) {
-        detnni_words w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+        detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
         *net->state = state;
         for (i = 0; i < net->desc.layer_count; i++) {
             detnn_layer l;
@@ -9475,7 +9561,7 @@ static void detnni_machine(detnn_net_desc *to, const detnn_load_desc *d)
 static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn_load_desc *d, detnn_error *err)
 {
     detnn_net_desc desc;
-    detnni_words w;
+    detnni_scan w;
     detnni_state state;
     detnn_layer *layers;
     char digest[DETNN_DIGEST_TEXT];
@@ -9489,7 +9575,7 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
     r = detnni_describe(f, &desc, &count, err);
     if (!r) r = detnni_get_state(f, &state, &keep_best, digest, err);
     if (r) return r;
-    w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]); /* are there the weights that the layers need? */
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]); /* are there the weights that the layers need? */
     for (inputs = desc.inputs, i = 0; i < count; i++) {
         detnn_layer l;
         uint64_t more = 0;
@@ -9511,7 +9597,7 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
     if (!count) return detnni_fail(err, DETNN_ERROR_DATA, "detnn.layers: there are none");
     if (!layers) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: the description of %z layers needs %z bytes",
                                     count, room);
-    w = detnni_words_of(f->value[DETNNI_KEY_LAYERS]);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
     for (i = 0; i < count; i++) (void)detnni_get_layer(&w, &layers[i]);
     desc.layers = layers;
     desc.layer_count = count;
@@ -10101,9 +10187,10 @@ static int detnni_is_new(detnn_net *net)
         const detnni_layer *l = &net->layers[i];
         float *g = net->gradients + l->kernel;
         if (l->d.kind != DETNN_LAYER_DENSE) continue;
-        detnni_fill(&l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs, g);
+        detnni_fill(net->k, &l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs,
+                    g);
         if (l->bias_size)
-            detnni_fill(&l->d.bias, net->desc.seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs,
+            detnni_fill(net->k, &l->d.bias, net->desc.seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs,
                         net->gradients + l->bias);
         for (e = 0; e < l->kernel_size + l->bias_size; e++)
             if (detnni_float_bits(g[e]) != detnni_float_bits(net->weights[l->kernel + e])) same = 0;
@@ -10118,7 +10205,7 @@ static const char *const detnni_answers[] = { "go_on", "pause", "finish" };
 typedef struct detnni_receipt {
     detnni_sink sink;
     const detnn_fit_desc *fit; /* the caller's */
-    detnni_words *expected;    /* null: writes; else at the next line "epoch ..." */
+    detnni_scan *expected;    /* null: writes; else at the next line "epoch ..." */
     int answer;                /* the callback's last one that was not 0 */
     uint64_t epochs;           /* written, or agreed */
     int parted;
@@ -10143,7 +10230,7 @@ static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress
         (void)detnni_fp_enter(); /* the caller's code may have left another mode */
         if (answer) p->answer = answer == DETNN_FINISH ? DETNN_FINISH : DETNN_PAUSE;
     } else {
-        detnni_words *w = p->expected;
+        detnni_scan *w = p->expected;
         if (!detnni_word_is(w, "epoch ")) { /* it had ended before */
             p->parted = 1;
             return DETNN_PAUSE;
@@ -10245,7 +10332,7 @@ DETNN_API detnn_result detnn_fit_receipt_write(detnn_net *net, const detnn_data 
 }
 
 /* The rest of a line that begins with what, without its end; w goes to the next line. */
-static detnni_span detnni_line(detnni_words *w, const char *what)
+static detnni_span detnni_line(detnni_scan *w, const char *what)
 {
     detnni_span s;
     detnni_skip(w, what);
@@ -10256,7 +10343,7 @@ static detnni_span detnni_line(detnni_words *w, const char *what)
     return s;
 }
 
-static detnn_result detnni_verify_data(detnn_net *net, detnni_words *w, const char *what, const detnn_data *data,
+static detnn_result detnni_verify_data(detnn_net *net, detnni_scan *w, const char *what, const detnn_data *data,
                                        detnn_error *err)
 {
     char mine[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
@@ -10279,7 +10366,7 @@ static detnn_result detnni_verify_data(detnn_net *net, detnni_words *w, const ch
     return r;
 }
 
-static detnn_result detnni_verify_run(detnn_net *net, detnni_words *w, const detnn_data *data,
+static detnn_result detnni_verify_run(detnn_net *net, detnni_scan *w, const detnn_data *data,
                                       const detnn_fit_desc *fit, uint64_t *epochs, detnn_error *err)
 {
     detnni_receipt p;
@@ -10335,7 +10422,7 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     unsigned char bytes[32];
     char digest[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
     detnni_span text;
-    detnni_words w, part, layers;
+    detnni_scan w, part, layers;
     detnn_layer l, *copy;
     detnn_net *net;
     uint64_t contract;
@@ -10346,7 +10433,7 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     if (!receipt) return detnni_fail(err, DETNN_ERROR_NULL, "receipt is null");
     text.p = (const unsigned char *)receipt;
     text.n = length;
-    w = detnni_words_of(text);
+    w = detnni_scan_of(text);
     if (length >= 71) w.at = length - 71; else w.bad = 1; /* "check ", 64 digits, line end */
     detnni_skip(&w, "check ");
     detnni_digest_word(&w, theirs);
@@ -10354,36 +10441,36 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     if (w.bad || w.at != length)
         return detnni_fail(err, DETNN_ERROR_DATA, "the receipt has no last line \"check ...\": it is cut off or none");
     text.n = length - 71;
-    w = detnni_words_of(text);
+    w = detnni_scan_of(text);
     detnni_sha_start(&sha);
     detnni_sha_add(&sha, text.p, text.n);
     detnni_sha_end(&sha, bytes);
     if (!detnni_same_digest(detnni_hex(bytes, digest), theirs))
         return detnni_fail(err, DETNN_ERROR_DATA,
                            "the receipt is damaged: its digest is %s, not that of its last line", digest);
-    part = detnni_words_of(detnni_line(&w, "detnn receipt "));
+    part = detnni_scan_of(detnni_line(&w, "detnn receipt "));
     contract = detnni_number(&part);
     if (part.bad || w.bad) return detnni_fail(err, DETNN_ERROR_DATA, "this is no receipt of detnn");
-    part = detnni_words_of(detnni_line(&w, "contract "));
+    part = detnni_scan_of(detnni_line(&w, "contract "));
     r = detnni_check_version(contract, detnni_number(&part), err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "net "));
+    part = detnni_scan_of(detnni_line(&w, "net "));
     detnni_get_net(&part, &n);
-    r = detnni_words_end(&part, "net", err);
+    r = detnni_scan_end(&part, "net", err);
     if (r) return r;
-    layers = detnni_words_of(detnni_line(&w, "layers "));
+    layers = detnni_scan_of(detnni_line(&w, "layers "));
     for (part = layers; detnni_get_layer(&part, &l);) n.layer_count++;
-    r = detnni_words_end(&part, "layers", err);
+    r = detnni_scan_end(&part, "layers", err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "optimizer "));
+    part = detnni_scan_of(detnni_line(&w, "optimizer "));
     detnni_get_optimizer(&part, &n.optimizer);
-    r = detnni_words_end(&part, "optimizer", err);
+    r = detnni_scan_end(&part, "optimizer", err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "schedule "));
+    part = detnni_scan_of(detnni_line(&w, "schedule "));
     detnni_get_schedule(&part, &n.schedule);
-    r = detnni_words_end(&part, "schedule", err);
+    r = detnni_scan_end(&part, "schedule", err);
     if (r) return r;
-    part = detnni_words_of(detnni_line(&w, "fit "));
+    part = detnni_scan_of(detnni_line(&w, "fit "));
     detnni_skip(&part, "epochs ");
     fit.epochs = detnni_number(&part);
     detnni_skip(&part, " batch_size ");
@@ -10400,7 +10487,7 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     fit.restore_best = detnni_flag(&part);
     detnni_skip(&part, " keep_best ");
     n.keep_best = detnni_flag(&part);
-    r = detnni_words_end(&part, "fit", err);
+    r = detnni_scan_end(&part, "fit", err);
     if (r) return r;
     fit.validation = validation;
     detnni_machine(&n, &d);

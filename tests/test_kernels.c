@@ -611,6 +611,27 @@ static void dropouts(void)
 
 /* All sets update alike; what they do is compared with C10 in test_optimizers, here the plain
  * one serves. */
+static void words_agree(void)
+{
+    enum { N = 300 };
+    static const uint64_t firsts[] = { 0, 1, 2, 3, 5, 63, 0x3fffffffcu, 0x3ffffffffu, 0x400000000u };
+    uint32_t plain[N + 1], got[N + 1];
+    size_t f, n;
+    int k;
+    for (f = 0; f < sizeof firsts / sizeof *firsts; f++) {
+        const detnni_stream s = detnni_stream_of(42 + f, (uint64_t)f << 30, DETNNI_USER, 9);
+        for (n = 0; n <= N; n += 1 + n / 16) {
+            sets[0]->words(&s, firsts[f], n, plain);
+            FOR_SETS(k) {
+                got[n] = 12345;
+                sets[k]->words(&s, firsts[f], n, got);
+                CHECKF(!memcmp(got, plain, n * sizeof *got) && got[n] == 12345, "%s, %d words from %d on", NAME(k),
+                       (int)n, (int)f);
+            }
+        }
+    }
+}
+
 static void updates_agree(void)
 {
     enum { N = 150 };
@@ -950,6 +971,7 @@ int main(void)
     TEST(activations);
     TEST(exact_functions);
     TEST(dropouts);
+    TEST(words_agree);
     TEST(updates_agree);
     TEST(adds_and_magnitudes);
     TEST(maximum_and_argmax);
