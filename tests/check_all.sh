@@ -126,6 +126,7 @@ row "every test: clang, address and undefined behaviour" clang every_test \
 row "tests of threads: clang, thread sanitizer" clang threads
 row "every test but its own code under -Ofast: gcc" gcc fast gcc
 row "every test but its own code under -Ofast: clang" clang fast clang
+m32="-m32 -idirafter /usr/include/$(gcc -print-multiarch)" # where Debian has <asm/errno.h> for both
 row "demo: drawn digits, 32-bit" gcc drawn "-O2 $m32 -msse2 -mfpmath=sse" gcc ""
 row "demo: drawn digits, clang" clang drawn "-O2" clang ""
 row "every test: gcc -O3 -march=native" gcc every_test "-std=c11 -O3 -march=native $warn -Werror" gcc ""
