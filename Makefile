@@ -7,7 +7,8 @@
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
-#   make bench      times against other libraries, as far as they are installed (GROUP=functions)
+#   make bench      times against other libraries, as far as they are installed (make bench-deps, as root), and writes
+#                   build/bench.csv; GROUP=products alone; make bench-readme puts its tables into README.md
 #   make clean
 #
 # CC, CFLAGS and DETNN_DATA (a folder with optdigits or MNIST for the demo) may be given.
@@ -22,7 +23,7 @@ EXAMPLES = $(filter-out digits,$(patsubst examples/%.c,%,$(wildcard examples/*.c
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions clean
+.PHONY: help demo check examples deps check-all oracle prove bench bench-readme bench-deps bench-functions clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -90,8 +91,17 @@ else
 	build/prove_fma -v scalar -o build/prove.state
 endif
 
-GROUP = functions
-bench: bench-$(GROUP)
+# GROUP=name or names: products, training, latency, reductions, promise, growth, functions.
+GROUP =
+bench: build/detnn.o
+	@CC="$(CC)" python3 bench/run.py $(GROUP)
+
+bench-readme:
+	@python3 bench/run.py --readme
+
+bench-deps:
+	sh bench/deps.sh
+
 bench-functions: | build
 	@have() { printf 'int main(void) { return 0; }' | $(CC) -x c - $$1 -o build/have 2>/dev/null; }; \
 	flags= libs=; \
@@ -99,8 +109,6 @@ bench-functions: | build
 	if have -lmvec; then flags="$$flags -DHAVE_LIBMVEC"; libs="$$libs -lmvec"; fi; \
 	$(CC) -O2 -I. $$flags bench/functions.c -o build/bench_functions $$libs -lm
 	@build/bench_functions | tee build/bench_functions.log | grep -v '^functions,'
-	@{ echo group,case,implementation,median,unit; grep '^functions,' build/bench_functions.log; } >build/bench.csv
-	@echo "build/bench.csv written"
 
 clean:
 	rm -rf build
