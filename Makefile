@@ -34,18 +34,18 @@ demo: build/digits
 # else links build/detnn.o, which is compiled once: build/linked/detnn.h takes the implementation out of what includes it.
 build/detnn.o: detnn.h | build
 	@echo "  CC   detnn.h"
-	@printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >build/detnn.c
+	@printf '#define DETNN_THREADS 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >build/detnn.c
 	@$(CC) $(CFLAGS) $(WARN) -I. -c build/detnn.c -o $@
 
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@if grep -q detnni_kernels_of $<; then $(CC) $(TEST) $(WARN) -I. -Itests $< -o $@ -lpthread -lm; \
-	elif grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -DDETNN_PORTABLE=1 -I. -Itests $< -o $@ -lpthread -lm; \
-	else $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; fi
+	@if ! grep -q detnni_ $<; then $(CC) $(TEST) $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; \
+	else case $* in kernels|hard) sets= ;; *) sets=-DDETNN_PORTABLE=1 ;; esac; \
+	    $(CC) $(TEST) $(WARN) $$sets -I. -Itests $< -o $@ -lpthread -lm; fi
 
 build/golden: tests/golden.c build/detnn.o
 	@echo "  CC   $<"
-	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@
+	@$(CC) $(CFLAGS) $(WARN) -DTEST_LINKED -I. tests/golden.c build/detnn.o -o $@ -lpthread
 
 build/linked/detnn.h: | build
 	@mkdir -p build/linked
@@ -53,7 +53,7 @@ build/linked/detnn.h: | build
 
 build/%: examples/%.c $(wildcard examples/*.h) build/linked/detnn.h build/detnn.o
 	@echo "  CC   $<"
-	@$(CC) $(CFLAGS) $(WARN) -Ibuild/linked $< build/detnn.o -o $@
+	@$(CC) $(CFLAGS) $(WARN) -Ibuild/linked $< build/detnn.o -o $@ -lpthread
 
 build:
 	@mkdir -p build

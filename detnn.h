@@ -105,6 +105,13 @@
  * set round to nearest, subnormals kept, exceptions masked, where the thread has it otherwise, and give
  * its mode back; callbacks run in theirs. Digests and floats printed with %a or %.9g can be compared.
  *
+ * M6. Threads. With desc.parallel_for and desc.workers above 1, fit, step, evaluate, predict and backward share large
+ * pieces of work out among so many tasks: columns of products, rows, slices of weights. Every number is still
+ * computed as the contract says, by one task, so bits do not depend on threads or workers; what is too small to gain
+ * stays on the caller's thread. Tasks set and restore the floating-point mode of the thread they run on.
+ * detnn_predict_const and level 3 stay on the calling thread. Each worker costs its own scratch (detnn_net_size counts
+ * it).
+ *
  * CONTRACT, version 1
  *
  * C1. Arithmetic. Data are IEEE 754 binary32, rounded to nearest even, subnormals kept. Every + - * /
@@ -353,6 +360,14 @@
 #define DETNN_PORTABLE 0
 #endif
 
+/* DETNN_THREADS       1: a pool of threads (POSIX: link with -pthread; or Windows), detnn_pool_create. */
+#ifndef DETNN_THREADS
+#define DETNN_THREADS 0
+#endif
+#if DETNN_THREADS && (DETNN_FREESTANDING || DETNN_NO_MALLOC)
+#error "detnn: DETNN_THREADS needs a hosted C library with malloc; give desc.parallel_for instead"
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -364,6 +379,7 @@
 #define DETNN_API
 #endif
 
+#define DETNN_WORKERS_MAX 64
 #define DETNN_VERSION  "0.1.0"
 #define DETNN_CONTRACT 1 /* version of the arithmetic contract: equal contracts, equal bits */
 
@@ -548,6 +564,12 @@ typedef struct detnn_allocator {
     void *user;
 } detnn_allocator;
 
+/* Work on many threads: task(arg, i) is to be called once for each i < count, on any threads, in any order, and
+ * parallel_for returns when all have returned. Tasks are short, call nothing of the caller's, do not allocate and do
+ * not wait. This is the caller's job system, or detnn_pool_for. */
+typedef void (*detnn_task)(void *arg, size_t i);
+typedef void (*detnn_parallel_for)(void *user, detnn_task task, void *arg, size_t count);
+
 /* Description of a net. Start from detnn_net_desc_default(); defaults in brackets. */
 typedef struct detnn_net_desc {
     uint64_t seed;             /* [0] */
@@ -568,6 +590,10 @@ typedef struct detnn_net_desc {
                                   they lie, which must be aligned as a float and outlive the net */
     detnn_isa isa;             /* [DETNN_ISA_AUTO] forces a set of kernels */
     detnn_allocator allocator; /* [malloc and free] */
+    detnn_parallel_for parallel_for; /* [null] see M6 */
+    void *parallel_user;
+    size_t workers;            /* [1] with parallel_for: tasks at one time, up to DETNN_WORKERS_MAX */
+    size_t task_work;          /* [250000] multiplications with addition that are worth a task of their own */
 } detnn_net_desc;
 
 /* One sample, for a data callback to fill. */
@@ -727,6 +753,19 @@ DETNN_API const char *detnn_activation_name(detnn_activation activation);
  * rounding (under the guard that every entry point has), fma, exact functions, generators, SHA-256, and every
  * kernel of every set against plain C. Uses about 16 KB of stack. Error: SELFTEST, what failed. */
 DETNN_API detnn_result detnn_selftest(detnn_error *err);
+
+#if DETNN_THREADS
+/* A pool of threads for nets that are described with
+ *     desc.parallel_for = detnn_pool_for; desc.parallel_user = pool; desc.workers = detnn_pool_threads(pool);
+ * It may serve many nets; where two want it at the same time, the second computes on its own thread alone. threads
+ * counts the caller's (1 .. DETNN_WORKERS_MAX), 0 asks for one for each processor. Destroy it after its nets.
+ * Errors: NULL, VALUE, MEMORY (also where the system gives no threads). */
+typedef struct detnn_pool detnn_pool;
+DETNN_API detnn_result detnn_pool_create(detnn_pool **pool, size_t threads, detnn_error *err);
+DETNN_API void detnn_pool_destroy(detnn_pool *pool);
+DETNN_API size_t detnn_pool_threads(const detnn_pool *pool);
+DETNN_API void detnn_pool_for(void *pool, detnn_task task, void *arg, size_t count);
+#endif
 
 /* ==== 4. Public, level 2: forward, backward, step; weights, snapshots; trace ============================ */
 
@@ -983,6 +1022,15 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if !DETNN_NO_STDIO
 #include <stdio.h>
+#endif
+#if DETNN_THREADS && defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+#elif DETNN_THREADS
+#include <pthread.h>
+#include <unistd.h>
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -4466,7 +4514,7 @@ struct detnn_net {
     const float *weights; /* own_weights or desc.weights */
     float *moment1, *moment2, *best;
     float *gradients; /* node 0 of the tree over parts; node i lies i * parameters behind */
-    float *scratch;   /* [room], of products */
+    float *scratch;   /* [workers][room], of products */
     size_t room;
     float *a, *b;     /* [batch_max][width], for rows on their way up or down */
     float *row;       /* [3][outputs], for the loss of one row */
@@ -4576,7 +4624,8 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     net->a = detnni_floats(a, rows, net->width);
     net->b = detnni_floats(a, rows, net->width);
     net->row = detnni_floats(a, 3, net->outputs);
-    net->scratch = detnni_floats(a, net->room, 1);
+    net->room = (net->room + 15) & ~(size_t)15; /* every worker's begins on a line of the cache */
+    net->scratch = detnni_floats(a, net->room, desc->workers > 1 ? desc->workers : 1);
     if (training) {
         net->gradients = detnni_floats(a, net->parameters, 1 + detnni_log2(desc->parts_max));
         net->batch_x = detnni_floats(a, rows, net->inputs);
@@ -4707,6 +4756,10 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (d->inputs > UINT32_MAX) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.inputs %z is 2^32 or more", d->inputs);
     if (!d->batch_max) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.batch_max is 0");
     if (!d->parts_max) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.parts_max is 0");
+    if (d->workers > DETNN_WORKERS_MAX)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "desc.workers %z is above %z", d->workers, (size_t)DETNN_WORKERS_MAX);
+    if (d->workers > 1 && !d->parallel_for)
+        return detnni_fail(err, DETNN_ERROR_NULL, "desc.workers is %z, but desc.parallel_for is null", d->workers);
     for (i = 0, width = d->inputs; i < d->layer_count; i++) {
         r = detnni_check_layer(&d->layers[i], i, width, err);
         if (r) return r;
@@ -5417,7 +5470,270 @@ DETNN_API detnn_result detnn_trace_start(detnn_net *net, const detnn_trace_desc 
     return detnni_ok(err);
 }
 
-/* ==== 15. Layers forward and backward =================================================================== */
+/* ==== 15. Threads ======================================================================================= */
+
+#if DETNN_THREADS
+
+#if DETNNI_GNU
+#define DETNNI_ATOMIC_ADD(p, n)  __atomic_add_fetch(p, n, __ATOMIC_SEQ_CST)
+#define DETNNI_ATOMIC_GET(p)     __atomic_load_n(p, __ATOMIC_SEQ_CST)
+#define DETNNI_ATOMIC_SET(p, x)  __atomic_store_n(p, x, __ATOMIC_SEQ_CST)
+#define DETNNI_ATOMIC_SWAP(p, x) __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST)
+#else
+#define DETNNI_ATOMIC_ADD(p, n)  (InterlockedExchangeAdd((volatile LONG *)(p), n) + (n))
+#define DETNNI_ATOMIC_GET(p)     InterlockedExchangeAdd((volatile LONG *)(p), 0)
+#define DETNNI_ATOMIC_SET(p, x)  (void)InterlockedExchange((volatile LONG *)(p), x)
+#define DETNNI_ATOMIC_SWAP(p, x) InterlockedExchange((volatile LONG *)(p), x)
+#endif
+
+#if defined(_WIN32)
+typedef SRWLOCK detnni_mutex;
+typedef CONDITION_VARIABLE detnni_condition;
+typedef HANDLE detnni_thread;
+#define detnni_lock(m)         AcquireSRWLockExclusive(m)
+#define detnni_unlock(m)       ReleaseSRWLockExclusive(m)
+#define detnni_wait(c, m)      (void)SleepConditionVariableSRW(c, m, INFINITE, 0)
+#define detnni_wake(c)         WakeAllConditionVariable(c)
+static void detnni_prepare(detnni_mutex *m, detnni_condition *a, detnni_condition *b)
+{
+    InitializeSRWLock(m);
+    InitializeConditionVariable(a);
+    InitializeConditionVariable(b);
+}
+static size_t detnni_processors(void)
+{
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return (size_t)info.dwNumberOfProcessors;
+}
+#define DETNNI_THREAD DWORD WINAPI
+#define detnni_start(t, f, arg) ((*(t) = CreateThread(0, 0, f, arg, 0, 0)) == 0)
+#define detnni_join(t) ((void)WaitForSingleObject(t, INFINITE), (void)CloseHandle(t))
+#else
+typedef pthread_mutex_t detnni_mutex;
+typedef pthread_cond_t detnni_condition;
+typedef pthread_t detnni_thread;
+#define detnni_lock(m)         (void)pthread_mutex_lock(m)
+#define detnni_unlock(m)       (void)pthread_mutex_unlock(m)
+#define detnni_wait(c, m)      (void)pthread_cond_wait(c, m)
+#define detnni_wake(c)         (void)pthread_cond_broadcast(c)
+static void detnni_prepare(detnni_mutex *m, detnni_condition *a, detnni_condition *b)
+{
+    (void)pthread_mutex_init(m, 0);
+    (void)pthread_cond_init(a, 0);
+    (void)pthread_cond_init(b, 0);
+}
+static size_t detnni_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (size_t)n : 1;
+}
+#define DETNNI_THREAD void *
+#define detnni_start(t, f, arg) (pthread_create(t, 0, f, arg) != 0)
+#define detnni_join(t) (void)pthread_join(t, 0)
+#endif
+
+#if DETNNI_GNU && (defined(__x86_64__) || defined(__i386__))
+#define detnni_pause() __builtin_ia32_pause()
+#elif DETNNI_GNU && defined(__aarch64__)
+#define detnni_pause() __asm__ volatile("yield")
+#else
+#define detnni_pause() (void)0
+#endif
+
+/* One job at a time. A worker that sees a new job enters (active), and takes indices only while the job is open; the
+ * caller closes it when the indices have run out and waits until all have left. So no worker touches a job after its
+ * end, however late it wakes. Workers look for the next job for some microseconds before they sleep. */
+struct detnn_pool {
+    detnni_mutex mutex;
+    detnni_condition work, idle;
+    detnn_task task;
+    void *arg;
+    long count, next;
+    long job, open, active, busy, stop; /* open: the number of the job that takes workers, or 0 */
+    long sleepers, waiting;             /* of the two conditions, under the mutex */
+    long spins;                         /* 0 where there are more threads than processors */
+    size_t threads, started;
+    detnni_thread thread[DETNN_WORKERS_MAX];
+};
+
+static void detnni_pool_work(detnn_pool *pool)
+{
+    const long count = pool->count;
+    long i;
+    while ((i = DETNNI_ATOMIC_ADD(&pool->next, 1) - 1) < count) pool->task(pool->arg, (size_t)i);
+}
+
+static DETNNI_THREAD detnni_pool_thread(void *arg)
+{
+    detnn_pool *pool = (detnn_pool *)arg;
+    long seen = 0, spin;
+    for (;;) {
+        for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->job) == seen; spin++) detnni_pause();
+        if (DETNNI_ATOMIC_GET(&pool->job) == seen) {
+            detnni_lock(&pool->mutex);
+            pool->sleepers++;
+            while (DETNNI_ATOMIC_GET(&pool->job) == seen) detnni_wait(&pool->work, &pool->mutex);
+            pool->sleepers--;
+            detnni_unlock(&pool->mutex);
+        }
+        seen = DETNNI_ATOMIC_GET(&pool->job);
+        if (DETNNI_ATOMIC_GET(&pool->stop)) return 0;
+        (void)DETNNI_ATOMIC_ADD(&pool->active, 1);
+        if (DETNNI_ATOMIC_GET(&pool->open) == seen) detnni_pool_work(pool);
+        if (DETNNI_ATOMIC_ADD(&pool->active, -1) == 0 && DETNNI_ATOMIC_GET(&pool->waiting)) {
+            detnni_lock(&pool->mutex);
+            detnni_wake(&pool->idle);
+            detnni_unlock(&pool->mutex);
+        }
+    }
+}
+
+/* A new number for the job, never 0, and everybody up. */
+static long detnni_pool_call(detnn_pool *pool)
+{
+    const long job = pool->job < 0x7fffffff ? pool->job + 1 : 1;
+    DETNNI_ATOMIC_SET(&pool->open, job);
+    detnni_lock(&pool->mutex);
+    DETNNI_ATOMIC_SET(&pool->job, job);
+    if (pool->sleepers) detnni_wake(&pool->work);
+    detnni_unlock(&pool->mutex);
+    return job;
+}
+
+DETNN_API void detnn_pool_for(void *user, detnn_task task, void *arg, size_t count)
+{
+    detnn_pool *pool = (detnn_pool *)user;
+    long spin;
+    size_t i;
+    if (count < 2 || count > 0x7fffff || pool->threads < 2 || DETNNI_ATOMIC_SWAP(&pool->busy, 1)) {
+        for (i = 0; i < count; i++) task(arg, i);
+        return;
+    }
+    pool->task = task;
+    pool->arg = arg;
+    pool->count = (long)count;
+    DETNNI_ATOMIC_SET(&pool->next, 0);
+    (void)detnni_pool_call(pool);
+    detnni_pool_work(pool);
+    DETNNI_ATOMIC_SET(&pool->open, 0);
+    for (spin = 0; spin < pool->spins && DETNNI_ATOMIC_GET(&pool->active); spin++) detnni_pause();
+    if (DETNNI_ATOMIC_GET(&pool->active)) {
+        detnni_lock(&pool->mutex);
+        DETNNI_ATOMIC_SET(&pool->waiting, 1);
+        while (DETNNI_ATOMIC_GET(&pool->active)) detnni_wait(&pool->idle, &pool->mutex);
+        DETNNI_ATOMIC_SET(&pool->waiting, 0);
+        detnni_unlock(&pool->mutex);
+    }
+    DETNNI_ATOMIC_SET(&pool->busy, 0);
+}
+
+DETNN_API size_t detnn_pool_threads(const detnn_pool *pool) { return pool ? pool->threads : 1; }
+
+DETNN_API void detnn_pool_destroy(detnn_pool *pool)
+{
+    size_t i;
+    if (!pool) return;
+    DETNNI_ATOMIC_SET(&pool->stop, 1);
+    (void)detnni_pool_call(pool);
+    for (i = 0; i < pool->started; i++) detnni_join(pool->thread[i]);
+#if !defined(_WIN32)
+    (void)pthread_cond_destroy(&pool->work);
+    (void)pthread_cond_destroy(&pool->idle);
+    (void)pthread_mutex_destroy(&pool->mutex);
+#endif
+    free(pool);
+}
+
+DETNN_API detnn_result detnn_pool_create(detnn_pool **out, size_t threads, detnn_error *err)
+{
+    const size_t processors = detnni_processors();
+    detnn_pool *pool;
+    if (!out) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_pool_create: pool is null");
+    *out = 0;
+    if (threads > DETNN_WORKERS_MAX)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_pool_create: %z threads, at most %z are possible", threads,
+                           (size_t)DETNN_WORKERS_MAX);
+    if (!threads) threads = detnni_min(processors, DETNN_WORKERS_MAX);
+    pool = (detnn_pool *)malloc(sizeof *pool);
+    if (!pool) return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_pool_create: no memory");
+    DETNNI_ZERO(pool, sizeof *pool);
+    detnni_prepare(&pool->mutex, &pool->work, &pool->idle);
+    pool->threads = threads;
+    pool->spins = threads > processors ? 0 : 1000;
+    for (; pool->started + 1 < threads; pool->started++)
+        if (detnni_start(&pool->thread[pool->started], detnni_pool_thread, pool)) {
+            detnn_pool_destroy(pool);
+            return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_pool_create: the system gives no thread");
+        }
+    *out = pool;
+    return detnni_ok(err);
+}
+
+#endif /* DETNN_THREADS */
+
+/* ---- Work shared out. A job is cut by shape into tasks that write apart from each other; each number is computed as
+ * ever, so the cut shows in no bit. ---- */
+
+typedef struct detnni_shared {
+    void (*work)(void *job, size_t task);
+    void *job;
+} detnni_shared;
+
+static void detnni_shared_task(void *arg, size_t i)
+{
+    const detnni_shared *s = (const detnni_shared *)arg;
+    uint64_t mode = detnni_fp_enter(); /* of this thread */
+    s->work(s->job, i);
+    detnni_fp_leave(mode);
+}
+
+static void detnni_share(const detnn_net *net, size_t tasks, void (*work)(void *job, size_t task), void *job)
+{
+    detnni_shared s;
+    if (tasks < 2) {
+        work(job, 0);
+        return;
+    }
+    s.work = work;
+    s.job = job;
+    net->desc.parallel_for(net->desc.parallel_user, detnni_shared_task, &s, tasks);
+    (void)detnni_fp_enter(); /* the caller's code may have left another mode */
+}
+
+/* How many tasks for so many operations (fmas of a product; other elements cost DETNNI_ELEMENT of them) that can be cut
+ * into so many pieces. */
+static size_t detnni_tasks(const detnn_net *net, size_t workers, double operations, size_t pieces)
+{
+    const double worth = operations / (double)(net->desc.task_work ? net->desc.task_work : 1);
+    if (workers < 2 || !(worth >= 2.0)) return 1;
+    if (worth < (double)workers) workers = (size_t)worth;
+    return detnni_min(workers, pieces ? pieces : 1);
+}
+#define DETNNI_ELEMENT 16.0
+
+/* Where task i of so many begins in n things, of which `unit` stay together. */
+static size_t detnni_cut(size_t n, size_t unit, size_t tasks, size_t i)
+{
+    size_t pieces = n / unit + (n % unit != 0);
+    return detnni_min(n, (pieces / tasks * i + detnni_min(pieces % tasks, i)) * unit);
+}
+
+/* ==== 16. Layers forward and backward =================================================================== */
+
+/* Who computes: so many workers with scratch [room] each (null: a little slower). */
+typedef struct detnni_crew {
+    size_t workers;
+    float *scratch;
+} detnni_crew;
+
+static detnni_crew detnni_own_crew(const detnn_net *net)
+{
+    detnni_crew c;
+    c.workers = net->desc.workers;
+    c.scratch = net->scratch;
+    return c;
+}
 
 /* y = activation(z), row by row for softmax; y may be z. */
 static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows, float *y)
@@ -5431,35 +5747,89 @@ static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, co
     for (m = 0; m < rows; m++) net->k->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
 }
 
-/* One layer but dropout: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the
- * activation; activate = 0 leaves the activation out. */
-static void detnni_layer_forward(const detnn_net *net, const detnni_layer *l, const float *x, size_t rows, float *z,
-                                 float *y, int activate)
+/* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
+typedef struct detnni_forward_job {
+    const detnn_net *net;
+    const detnni_layer *l;
+    const float *x;
+    float *z, *y;
+    size_t rows, tasks;
+    int activate, columns;
+    uint64_t first; /* dropout: the row that x begins with */
+    float *scratch;
+} detnni_forward_job;
+
+static void detnni_forward_task(void *arg, size_t i)
 {
-    const float *first = net->weights + l->kernel, *second = net->weights + l->bias;
-    const detnni_dense p = detnni_dense_of(rows, l->inputs, l->outputs, l->outputs, net->scratch, net->room);
+    const detnni_forward_job *f = (const detnni_forward_job *)arg;
+    const detnn_net *net = f->net;
+    const detnni_layer *l = f->l;
+    const size_t in = l->inputs, out = l->outputs;
+    const size_t row = f->columns ? 0 : detnni_cut(f->rows, 1, f->tasks, i);
+    const size_t rows = (f->columns ? f->rows : detnni_cut(f->rows, 1, f->tasks, i + 1)) - row;
+    const float *first = net->weights + l->kernel, *second = net->weights + l->bias, *x = f->x + row * in;
+    float *z = f->z + row * out, *y = f->y + row * out;
+    detnni_dense p;
     size_t m, j;
     switch (l->d.kind) {
     case DETNN_LAYER_DENSE:
+        p = detnni_dense_of(rows, in, out, out, f->scratch ? f->scratch + i * net->room : 0, net->room);
+        if (f->columns) {
+            p.from = detnni_cut(out, 16, f->tasks, i);
+            p.to = detnni_cut(out, 16, f->tasks, i + 1);
+        }
         net->k->forward(&p, x, first, l->bias_size ? second : 0, z);
-        if (activate) detnni_activate_rows(net, l, z, rows, y);
+        if (f->activate && !f->columns) detnni_activate_rows(net, l, z, rows, y);
+        else if (f->activate)
+            for (m = 0; m < rows; m++)
+                net->k->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
+                                 y + m * out + p.from);
         break;
     case DETNN_LAYER_ACTIVATION:
         detnni_activate_rows(net, l, x, rows, y);
         break;
     case DETNN_LAYER_STANDARDIZE:
         for (m = 0; DETNNI_HAS(STANDARDIZE) && m < rows; m++)
-            for (j = 0; j < l->inputs; j++) y[m * l->inputs + j] = (x[m * l->inputs + j] - first[j]) / second[j];
+            for (j = 0; j < in; j++) y[m * in + j] = (x[m * in + j] - first[j]) / second[j];
+        break;
+    case DETNN_LAYER_DROPOUT:
+        if (DETNNI_HAS(DROPOUT))
+            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+                            (f->first + row) * out, x, rows * out, y);
         break;
     default: break;
     }
 }
 
+/* One layer: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the activation; activate = 0
+ * leaves the activation out. first: the number of x's first row in the batch, for dropout (which only training
+ * calls). */
+static void detnni_layer_forward(const detnn_net *net, const detnni_crew *crew, const detnni_layer *l, const float *x,
+                                 size_t rows, size_t first, float *z, float *y, int activate)
+{
+    const int dense = l->d.kind == DETNN_LAYER_DENSE, softmax = activate && l->d.activation == DETNN_SOFTMAX;
+    const double operations = (double)rows * (double)l->outputs * (dense ? (double)l->inputs : DETNNI_ELEMENT);
+    detnni_forward_job f;
+    f.net = net;
+    f.l = l;
+    f.x = x;
+    f.z = z;
+    f.y = y;
+    f.rows = rows;
+    f.first = first;
+    f.activate = activate;
+    f.scratch = crew->scratch;
+    f.columns = dense && !softmax && l->outputs / 32 >= crew->workers;
+    f.tasks = detnni_tasks(net, crew->workers, operations, f.columns ? l->outputs / 16 : rows);
+    if (f.tasks < 2) f.columns = 0;
+    detnni_share(net, f.tasks, detnni_forward_task, &f);
+}
+
 /* Prediction: x [rows][inputs] through all layers, dropout passed by, between the buffers a and b [rows][width].
  * Returns where the outputs are: y where it is not null and something was computed, else a buffer or x.
  * raw: without the last activation where the loss takes its input. */
-static const float *detnni_infer(const detnn_net *net, const float *x, size_t rows, float *y, float *a, float *b,
-                                 int raw)
+static const float *detnni_infer(const detnn_net *net, const detnni_crew *crew, const float *x, size_t rows, float *y,
+                                 float *a, float *b, int raw)
 {
     size_t i, last = net->desc.layer_count;
     while (last > 0 && net->layers[last - 1].d.kind == DETNN_LAYER_DROPOUT) last--;
@@ -5468,7 +5838,7 @@ static const float *detnni_infer(const detnn_net *net, const float *x, size_t ro
         int skip = raw && net->raw && i + 1 == last;
         float *out = y && i + 1 == last ? y : x == a ? b : a;
         if (l->d.kind == DETNN_LAYER_DROPOUT || (skip && l->d.kind == DETNN_LAYER_ACTIVATION)) continue;
-        detnni_layer_forward(net, l, x, rows, out, out, !skip);
+        detnni_layer_forward(net, crew, l, x, rows, 0, out, out, !skip);
         x = out;
     }
     return x;
@@ -5478,39 +5848,75 @@ static const float *detnni_infer(const detnn_net *net, const float *x, size_t ro
  * Returns the last layer's outputs, with raw as above. */
 static const float *detnni_forward_rows(detnn_net *net, const float *x, size_t rows, size_t first, int raw)
 {
+    const detnni_crew crew = detnni_own_crew(net);
     size_t i, n = net->desc.layer_count;
     detnni_trace_rows(net, 0, x, rows, net->inputs, first);
     for (i = 0; i < n; i++) {
         const detnni_layer *l = &net->layers[i];
         int skip = raw && net->raw && i + 1 == n;
-        if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT) {
-            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)i, (uint64_t)first * l->outputs, x,
-                            rows * l->outputs, l->y);
-        } else if (skip && l->d.kind == DETNN_LAYER_ACTIVATION) {
-            DETNNI_COPY(l->y, x, rows * l->outputs * sizeof(float));
-        } else {
-            detnni_layer_forward(net, l, x, rows, l->z && !skip ? l->z : l->y, l->y, !skip);
-        }
+        if (skip && l->d.kind == DETNN_LAYER_ACTIVATION) DETNNI_COPY(l->y, x, rows * l->outputs * sizeof(float));
+        else detnni_layer_forward(net, &crew, l, x, rows, first, l->z && !skip ? l->z : l->y, l->y, !skip);
         x = l->y;
         detnni_trace_rows(net, 1 + i, x, rows, l->outputs, first);
     }
     return x;
 }
 
-/* d [rows][outputs], the gradient for the activation's output, becomes that for its input z. */
-static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows,
-                                      float *d)
+/* d [rows][outputs], the gradient for the activation's output y, becomes that for its input z. */
+static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *l, const float *z, const float *y,
+                                      size_t rows, float *d)
 {
     size_t m, j, n = l->outputs;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate_back(l->d.activation, l->d.alpha, z, l->y, rows * n, d);
+        net->k->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
         return;
     }
     for (m = 0; m < rows; m++) {
-        const float *p = l->y + m * n;
+        const float *p = y + m * n;
         float *row = d + m * n, s = net->k->dot(p, row, n);
         for (j = 0; j < n; j++) row[j] = p[j] * (row[j] - s);
     }
+}
+
+/* A layer on its way back: first what is done to each element of d, by rows; then the products. */
+typedef struct detnni_backward_job {
+    const detnn_net *net;
+    const detnni_layer *l;
+    const float *z, *x;   /* inputs of the activation, of the product */
+    float *d, *g, *other; /* gradient for the outputs; for the weights; for the inputs: the last two may be null */
+    size_t rows, tasks;
+    uint64_t first;
+    int activation;
+} detnni_backward_job;
+
+static void detnni_elements_task(void *arg, size_t i)
+{
+    const detnni_backward_job *b = (const detnni_backward_job *)arg;
+    const detnn_net *net = b->net;
+    const detnni_layer *l = b->l;
+    const size_t n = l->outputs, row = detnni_cut(b->rows, 1, b->tasks, i);
+    const size_t rows = detnni_cut(b->rows, 1, b->tasks, i + 1) - row;
+    float *d = b->d + row * n;
+    size_t m, j;
+    if (b->activation) detnni_activate_back_rows(net, l, b->z ? b->z + row * n : 0, l->y + row * n, rows, d);
+    if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT)
+        net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+                        (b->first + row) * n, d, rows * n, d);
+    if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE)
+        for (m = 0; m < rows; m++)
+            for (j = 0; j < n; j++) d[m * n + j] = d[m * n + j] / net->weights[l->bias + j];
+}
+
+static void detnni_gradients_task(void *arg, size_t i)
+{
+    const detnni_backward_job *b = (const detnni_backward_job *)arg;
+    const detnn_net *net = b->net;
+    const detnni_layer *l = b->l;
+    detnni_dense p = detnni_dense_of(b->rows, l->inputs, l->outputs, 0, net->scratch + i * net->room, net->room);
+    p.from = detnni_cut(l->inputs, 16, b->tasks, i);
+    p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1);
+    if (b->g) net->k->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
+    if (b->other) net->k->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
@@ -5518,30 +5924,34 @@ static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *
  * it is not null. */
 static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
 {
-    size_t n = net->desc.layer_count, lowest = 0, i, m, j;
+    size_t n = net->desc.layer_count, lowest = 0, i;
     float *d = net->a, *other = net->b, *t;
+    detnni_backward_job b;
+    b.net = net;
+    b.rows = rows;
+    b.first = first;
     while (lowest < n && !detnni_trainable(&net->layers[lowest])) lowest++;
     detnni_trace_rows(net, 1 + n, d, rows, net->outputs, first);
     for (i = n; i-- > 0 && (dx || i >= lowest);) {
         const detnni_layer *l = &net->layers[i];
-        const float *in = i ? net->layers[i - 1].y : net->forward_x;
-        const detnni_dense p = detnni_dense_of(rows, l->inputs, l->outputs, l->inputs, net->scratch, net->room);
-        int skip = raw && net->raw && i + 1 == n, dense = l->d.kind == DETNN_LAYER_DENSE;
-        if ((dense || l->d.kind == DETNN_LAYER_ACTIVATION) && !skip)
-            detnni_activate_back_rows(net, l, dense ? l->z : in, rows, d);
-        if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT)
-            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)i, (uint64_t)first * l->outputs, d,
-                            rows * l->outputs, d);
-        if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE)
-            for (m = 0; m < rows; m++)
-                for (j = 0; j < l->inputs; j++) d[m * l->inputs + j] = d[m * l->inputs + j] / net->weights[l->bias + j];
-        if (detnni_trainable(l))
-            net->k->weight_gradient(&p, in, d, g + l->kernel, l->bias_size ? g + l->bias : 0);
-        if (!dx && i == lowest) break;
+        const int dense = l->d.kind == DETNN_LAYER_DENSE, wanted = dx || i > lowest;
+        const double size = (double)rows * (double)l->outputs;
+        b.l = l;
+        b.x = i ? net->layers[i - 1].y : net->forward_x;
+        b.z = dense ? l->z : b.x;
+        b.d = d;
+        b.activation = (dense || l->d.kind == DETNN_LAYER_ACTIVATION) && !(raw && net->raw && i + 1 == n);
+        b.tasks = detnni_tasks(net, net->desc.workers, size * DETNNI_ELEMENT, rows);
+        detnni_share(net, b.tasks, detnni_elements_task, &b);
         if (dense) {
-            net->k->input_gradient(&p, d, net->weights + l->kernel, other);
-            t = d; d = other; other = t;
+            b.g = detnni_trainable(l) ? g : 0;
+            b.other = wanted ? other : 0;
+            b.tasks = detnni_tasks(net, net->desc.workers, size * (double)l->inputs * (b.g && wanted ? 2.0 : 1.0),
+                                   l->inputs / 16);
+            detnni_share(net, b.tasks, detnni_gradients_task, &b);
         }
+        if (!wanted) break;
+        if (dense) { t = d; d = other; other = t; }
         detnni_trace_rows(net, 2 + n + i, d, rows, l->inputs, first);
     }
     if (dx) DETNNI_COPY(dx, d, rows * net->inputs * sizeof(float));
@@ -5570,7 +5980,7 @@ static void detnni_parts_join(detnn_net *net)
         net->k->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
 }
 
-/* ==== 16. Losses and metrics ============================================================================ */
+/* ==== 17. Losses and metrics ============================================================================ */
 
 /* Rows of data in arrays: the caller's or the net's own batch. */
 typedef struct detnni_rows {
@@ -5705,7 +6115,7 @@ static float detnni_accuracy(const detnn_net *net, uint64_t correct, uint64_t sa
     return (float)((double)correct / (double)of);
 }
 
-/* ==== 17. Optimizers and schedules ====================================================================== */
+/* ==== 18. Optimizers and schedules ====================================================================== */
 
 static double detnni_power(double b, uint64_t t)
 {
@@ -5862,6 +6272,61 @@ static detnn_result detnni_try_update(const detnn_net *net, const detnni_update 
     return DETNN_OK;
 }
 
+/* Work on all trainable tensors, a slice of each for a task. What is largest among the values seen or written: its bits
+ * without sign, from 0x7f800000 on where something is not finite. */
+typedef enum detnni_slices_kind { DETNNI_LARGEST, DETNNI_CLIP, DETNNI_SCALE, DETNNI_UPDATE } detnni_slices_kind;
+typedef struct detnni_slices {
+    detnn_net *net;
+    detnni_slices_kind kind;
+    float by; /* the bound for CLIP, the factor for SCALE */
+    const detnni_update *u;
+    size_t tasks;
+    uint32_t largest[DETNN_WORKERS_MAX];
+} detnni_slices;
+
+static void detnni_slices_task(void *arg, size_t task)
+{
+    detnni_slices *s = (detnni_slices *)arg;
+    const detnn_net *net = s->net;
+    uint32_t largest = 0;
+    detnni_tensor t;
+    size_t i;
+    DETNNI_ZERO(&t, sizeof t);
+    while (detnni_next_tensor(net, &t)) {
+        const size_t from = detnni_cut(t.n, 64, s->tasks, task), n = detnni_cut(t.n, 64, s->tasks, task + 1) - from;
+        const size_t at = t.at + from;
+        float *g = net->gradients + at, c = s->by;
+        uint32_t m = 0;
+        switch (s->kind) {
+        case DETNNI_LARGEST: m = net->k->magnitude(g, n); break;
+        case DETNNI_CLIP:    for (i = 0; i < n; i++) g[i] = g[i] < -c ? -c : g[i] > c ? c : g[i]; break;
+        case DETNNI_SCALE:   for (i = 0; i < n; i++) g[i] = g[i] * c; break;
+        case DETNNI_UPDATE:
+            m = net->k->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
+                               detnni_at(net->moment2, at));
+            break;
+        default: break;
+        }
+        if (m > largest) largest = m;
+    }
+    s->largest[task] = largest;
+}
+
+static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float by, const detnni_update *u)
+{
+    detnni_slices s;
+    uint32_t largest = 0;
+    size_t i;
+    s.net = net;
+    s.kind = kind;
+    s.by = by;
+    s.u = u;
+    s.tasks = detnni_tasks(net, net->desc.workers, (double)net->parameters * DETNNI_ELEMENT, net->parameters / 64);
+    detnni_share(net, s.tasks, detnni_slices_task, &s);
+    for (i = 0; i < s.tasks; i++) if (s.largest[i] > largest) largest = s.largest[i];
+    return largest;
+}
+
 /* Applies the gathered gradients; on an error nothing but the gradients has changed. */
 static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
 {
@@ -5870,30 +6335,24 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
     detnn_optimizer o = net->desc.optimizer;
     const uint32_t safe = 0x4e800000; /* 2^30 */
     const float ordinary = 1024.0f;
-    uint32_t largest = 0, written = 0;
+    uint32_t largest;
     detnni_update u;
     detnni_tensor t;
-    size_t i;
     DETNNI_ZERO(&t, sizeof t);
     detnni_parts_join(net);
     net->failed = 1; /* until it is done: a second try would clip twice */
     detnni_trace_tensors(net, net->gradients, ".gradient");
-    while (detnni_next_tensor(net, &t)) {
+    largest = detnni_slices_of(net, DETNNI_LARGEST, 0.0f, 0);
+    while (largest >= 0x7f800000 && detnni_next_tensor(net, &t)) {
         const float *g = net->gradients + t.at;
-        uint32_t m = k->magnitude(g, t.n);
-        if (m >= 0x7f800000)
+        const size_t bad = detnni_bad(g, t.n);
+        if (bad < t.n)
             return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                "epoch %l, step %l: the gradient of layer %z (%s), element %z, is %g", state->epoch,
-                               state->step, t.layer, detnni_tensor_name(&t), detnni_bad(g, t.n),
-                               (double)g[detnni_bad(g, t.n)]);
-        if (m > largest) largest = m;
+                               state->step, t.layer, detnni_tensor_name(&t), bad, (double)g[bad]);
     }
     o.learning_rate = state->learning_rate;
-    if (DETNNI_HAS(CLIPPING) && o.clip_value > 0.0f)
-        for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);) {
-            float *g = net->gradients + t.at, c = o.clip_value;
-            for (i = 0; i < t.n; i++) g[i] = g[i] < -c ? -c : g[i] > c ? c : g[i];
-        }
+    if (DETNNI_HAS(CLIPPING) && o.clip_value > 0.0f) (void)detnni_slices_of(net, DETNNI_CLIP, o.clip_value, 0);
     if (DETNNI_HAS(CLIPPING) && o.clip_norm > 0.0f) {
         detnni_tree tree;
         float norm;
@@ -5904,11 +6363,7 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
         if (!detnni_finite(norm))
             return detnni_fail(err, DETNN_ERROR_NONFINITE, "epoch %l, step %l: the norm of the gradients overflows",
                                state->epoch, state->step);
-        if (norm > o.clip_norm) {
-            float scale = o.clip_norm / norm;
-            for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);)
-                for (i = 0; i < t.n; i++) net->gradients[t.at + i] = net->gradients[t.at + i] * scale;
-        }
+        if (norm > o.clip_norm) (void)detnni_slices_of(net, DETNNI_SCALE, o.clip_norm / norm, 0);
     }
     u = detnni_update_of(&o, &net->desc.schedule, state->step);
     /* Below these bounds no operation of an update can overflow (2^115 is the most that Adam reaches). */
@@ -5918,19 +6373,14 @@ static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
         detnn_result r = detnni_try_update(net, &u, err);
         if (r) return r;
     }
-    for (DETNNI_ZERO(&t, sizeof t); detnni_next_tensor(net, &t);) {
-        uint32_t m = k->update(&u, t.kernel, t.n, net->gradients + t.at, net->own_weights + t.at,
-                               detnni_at(net->moment1, t.at), detnni_at(net->moment2, t.at));
-        if (m > written) written = m;
-    }
-    net->magnitude = written;
+    net->magnitude = detnni_slices_of(net, DETNNI_UPDATE, 0.0f, &u);
     detnni_trace_tensors(net, net->own_weights, "");
     state->step++;
     detnn_clear_gradients(net);
     return DETNN_OK;
 }
 
-/* ==== 18. Training, evaluation, prediction ============================================================== */
+/* ==== 19. Training, evaluation, prediction ============================================================== */
 
 DETNN_API detnn_schedule detnn_schedule_default(void)
 {
@@ -5985,6 +6435,8 @@ DETNN_API detnn_net_desc detnn_net_desc_default(void)
     d.batch_max = 256;
     d.parts_max = 1;
     d.isa = DETNN_ISA_AUTO;
+    d.workers = 1;
+    d.task_work = 250000;
     return d;
 }
 
@@ -6081,6 +6533,30 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
     return DETNN_OK;
 }
 
+typedef struct detnni_gather_job {
+    const detnn_net *net;
+    const detnn_data *data; /* arrays */
+    const detnni_order *order;
+    uint64_t first;
+    size_t rows, tasks;
+} detnni_gather_job;
+
+static void detnni_gather_task(void *arg, size_t task)
+{
+    const detnni_gather_job *g = (const detnni_gather_job *)arg;
+    const detnn_net *net = g->net;
+    const detnn_data *data = g->data;
+    const size_t in = net->inputs, n = net->outputs, end = detnni_cut(g->rows, 1, g->tasks, task + 1);
+    size_t m;
+    for (m = detnni_cut(g->rows, 1, g->tasks, task); m < end; m++) {
+        const size_t i = (size_t)(g->order ? detnni_order_at(g->order, g->first + m) : g->first + m);
+        DETNNI_COPY(net->batch_x + m * in, data->x + i * in, in * sizeof(float));
+        if (data->targets) DETNNI_COPY(net->batch_targets + m * n, data->targets + i * n, n * sizeof(float));
+        if (data->labels) net->batch_labels[m] = data->labels[i];
+        if (data->weights) net->batch_weights[m] = data->weights[i];
+    }
+}
+
 /* Rows for the samples at places first .. first + rows - 1 (of order, null: as they lie): in place where
  * they lie together, else gathered into the net's batch. */
 static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const detnni_order *order, uint64_t first,
@@ -6098,44 +6574,49 @@ static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const 
     out->labels = (data->get ? data->get_labels : data->labels != 0) ? net->batch_labels : 0;
     out->targets = out->labels ? 0 : net->batch_targets;
     out->weights = data->get || data->weights ? net->batch_weights : 0;
+    if (!data->get) {
+        detnni_gather_job g;
+        g.net = net;
+        g.data = data;
+        g.order = order;
+        g.first = first;
+        g.rows = rows;
+        g.tasks = detnni_tasks(net, net->desc.workers, (double)rows * (double)in * DETNNI_ELEMENT / 2.0, rows);
+        detnni_share(net, g.tasks, detnni_gather_task, &g);
+        return DETNN_OK;
+    }
     for (m = 0; m < rows; m++) {
         uint64_t i = order ? detnni_order_at(order, first + m) : first + m;
         float *x = net->batch_x + m * in, *target = net->batch_targets + m * n;
-        if (data->get) {
-            detnn_sample s;
-            detnn_result r;
-            int failed;
-            DETNNI_ZERO(&s, sizeof s);
-            s.index = i;
-            s.epoch = training ? net->state->epoch : 0;
-            s.seed = net->desc.seed;
-            s.training = training;
-            s.x = x;
-            s.target = out->targets ? target : 0;
-            s.weight = 1.0f;
-            DETNNI_ZERO(x, in * sizeof(float));
-            DETNNI_ZERO(target, n * sizeof(float));
-            failed = data->get(data->user, &s);
-            (void)detnni_fp_enter(); /* the caller's code may have left another mode */
-            if (failed) return detnni_fail(err, DETNN_ERROR_CALLBACK, "data.get failed on sample %l", i);
-            r = detnni_check_sample(net, i, x, s.target, out->labels ? &s.label : 0, &s.weight, err);
-            if (r) return r;
-            net->batch_labels[m] = s.label;
-            net->batch_weights[m] = s.weight;
-        } else {
-            DETNNI_COPY(x, data->x + i * in, in * sizeof(float));
-            if (data->targets) DETNNI_COPY(target, data->targets + i * n, n * sizeof(float));
-            if (data->labels) net->batch_labels[m] = data->labels[i];
-            if (data->weights) net->batch_weights[m] = data->weights[i];
-        }
+        detnn_sample s;
+        detnn_result r;
+        int failed;
+        DETNNI_ZERO(&s, sizeof s);
+        s.index = i;
+        s.epoch = training ? net->state->epoch : 0;
+        s.seed = net->desc.seed;
+        s.training = training;
+        s.x = x;
+        s.target = out->targets ? target : 0;
+        s.weight = 1.0f;
+        DETNNI_ZERO(x, in * sizeof(float));
+        DETNNI_ZERO(target, n * sizeof(float));
+        failed = data->get(data->user, &s);
+        (void)detnni_fp_enter(); /* the caller's code may have left another mode */
+        if (failed) return detnni_fail(err, DETNN_ERROR_CALLBACK, "data.get failed on sample %l", i);
+        r = detnni_check_sample(net, i, x, s.target, out->labels ? &s.label : 0, &s.weight, err);
+        if (r) return r;
+        net->batch_labels[m] = s.label;
+        net->batch_weights[m] = s.weight;
     }
     return DETNN_OK;
 }
 
 /* ---- Prediction and evaluation ---- */
 
-DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, const float *x, size_t count, float *y,
-                                                   size_t part, float *a, float *b, detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnni_crew crew, const float *x,
+                                                   size_t count, float *y, size_t part, float *a, float *b,
+                                                   detnn_error *err)
 {
     int overflow = 0;
     size_t i, rows;
@@ -6149,7 +6630,7 @@ DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, const f
     for (i = 0; i < count; i += rows) {
         const float *in = x + i * net->inputs;
         rows = detnni_min(part, count - i);
-        if (detnni_infer(net, in, rows, y + i * net->outputs, a, b, 0) == in) /* a net of dropout alone */
+        if (detnni_infer(net, &crew, in, rows, y + i * net->outputs, a, b, 0) == in) /* a net of dropout alone */
             DETNNI_COPY(y + i * net->outputs, in, rows * net->outputs * sizeof(float));
     }
     return detnni_ok(err);
@@ -6159,7 +6640,7 @@ DETNN_API detnn_result detnn_predict(detnn_net *net, const float *x, size_t coun
 {
     detnn_result r = detnni_check_net(net, err);
     if (r) return r;
-    DETNNI_GUARDED(detnni_predict(net, x, count, y, net->desc.batch_max, net->a, net->b, err));
+    DETNNI_GUARDED(detnni_predict(net, detnni_own_crew(net), x, count, y, net->desc.batch_max, net->a, net->b, err));
 }
 
 DETNN_API size_t detnn_predict_size(const detnn_net *net, size_t rows)
@@ -6175,6 +6656,7 @@ DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x,
                                            size_t scratch_size, detnn_error *err)
 {
     detnn_result r = detnni_check_net(net, err);
+    detnni_crew alone;
     size_t rows;
     float *a;
     if (r) return r;
@@ -6184,13 +6666,16 @@ DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x,
                            scratch_size, detnn_predict_size(net, 1));
     rows = detnni_min((scratch_size - 63) / (2 * sizeof(float) * net->width), count ? count : 1);
     a = (float *)(void *)((char *)scratch + (64 - ((uintptr_t)scratch & 63)) % 64);
-    DETNNI_GUARDED(detnni_predict(net, x, count, y, rows, a, a + rows * net->width, err));
+    alone.workers = 1;
+    alone.scratch = 0;
+    DETNNI_GUARDED(detnni_predict(net, alone, x, count, y, rows, a, a + rows * net->width, err));
 }
 
 /* Samples [first, first + count) of data, checked before. */
 static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data, size_t first, size_t count,
                                           detnn_metrics *metrics, detnn_error *err)
 {
+    const detnni_crew crew = detnni_own_crew(net);
     detnni_score score;
     detnni_rows rows;
     float inv = 1.0f / (float)count;
@@ -6205,7 +6690,7 @@ static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data
         m = detnni_min(net->desc.batch_max, count - i);
         r = detnni_gather(net, data, 0, first + i, m, 0, &rows, err);
         if (r) return r;
-        y = out = detnni_infer(net, rows.x, m, 0, net->a, net->b, 1);
+        y = out = detnni_infer(net, &crew, rows.x, m, 0, net->a, net->b, 1);
         detnni_losses(net, &rows, out, m, inv, &score, 0);
         if (net->raw) {
             float *other = out == net->a ? net->b : net->a;
@@ -6698,7 +7183,7 @@ DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const d
     DETNNI_GUARDED(detnni_fit(net, data, fit, err));
 }
 
-/* ==== 19. Level 3: the building blocks ================================================================== */
+/* ==== 20. Level 3: the building blocks ================================================================== */
 
 /* IEEE 754-2019 maximum. */
 static float detnni_maximum(float a, float b)
@@ -6776,7 +7261,7 @@ DETNN_API void detnn_activate(detnn_activation activation, float alpha, const fl
     detnni_kernels_of(DETNN_ISA_AUTO)->activate(activation, alpha, z, n, y);
 }
 
-/* ==== 20. Self-test ===================================================================================== */
+/* ==== 21. Self-test ===================================================================================== */
 
 static detnn_result detnni_selftest_failed(detnn_error *err, const char *what, detnn_isa isa)
 {
@@ -6989,6 +7474,18 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 
 /* ==== End: nothing private stays defined ================================================================ */
 
+#undef DETNNI_ATOMIC_ADD
+#undef DETNNI_ATOMIC_GET
+#undef DETNNI_ATOMIC_SET
+#undef DETNNI_ATOMIC_SWAP
+#undef DETNNI_THREAD
+#undef detnni_join
+#undef detnni_lock
+#undef detnni_pause
+#undef detnni_start
+#undef detnni_unlock
+#undef detnni_wait
+#undef detnni_wake
 #undef DETNNI_COLUMN_LEVELS
 #undef DETNNI_COPY
 #undef DETNNI_DATA

@@ -5,10 +5,10 @@ set -u
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 count=0
 CC=${CC:-cc}
-options="-std=c99 -O0 -w -DDETNN_PORTABLE=1" # plain kernels alone: quick to compile
+options="-std=c99 -O0 -w -DDETNN_PORTABLE=1 -DDETNN_THREADS=1" # plain kernels alone: quick to compile
 fma=; $CC -mfma -E -x c /dev/null >/dev/null 2>&1 && fma=-mfma
 
-for test in symptoms memory errors trace hosts selftest; do
+for test in symptoms memory errors trace hosts selftest threads; do
     grep -q detnni_ tests/test_$test.c || $CC $options -DTEST_LINKED -I. -Itests -c tests/test_$test.c -o $work/$test.o || exit 1
 done
 
@@ -47,7 +47,7 @@ try() {
 }
 
 mkdir $work/whole && cp detnn.h $work/whole
-for test in symptoms memory errors trace hosts selftest; do
+for test in symptoms memory errors trace hosts selftest threads; do
     run $test $work/whole || { echo "test_$test fails on the header as it is:"; cat $work/whole/out; exit 1; }
 done
 
@@ -74,14 +74,14 @@ broken symptoms "exp that is wrong in the last bit, rarely" \
 broken symptoms "Adam's epsilon inside of the root" \
     's/m1\[i\] \/ DETNNI_FMA\(detnni_sqrt\(m2\[i\]\), r, epsilon\)/m1[i] \/ (detnni_sqrt(m2[i] + epsilon * epsilon) * r)/'
 broken symptoms "rows of a batch of 1 summed from the other end" \
-    's/const float \*DETNNI_RESTRICT row = w \+ k \* out;/const size_t q = rows == 1 ? in - 1 - k : k; const float *DETNNI_RESTRICT row = w + q * out;/; s/float xk = x\[m \* in \+ k\];/float xk = x[m * in + q];/'
+    's/const float \*DETNNI_RESTRICT row = w \+ k \* p->out;/const size_t q = p->rows == 1 ? p->in - 1 - k : k; const float *DETNNI_RESTRICT row = w + q * p->out;/; s/float xk = x\[m \* p->in \+ k\];/float xk = x[m * p->in + q];/'
 
 # ---- State ----
 broken symptoms "a copy that forgets the moments" 's/DETNNI_COPY\(\(\*copy\)->state, net->state, net->state_size\)/DETNNI_COPY((*copy)->state, net->state, sizeof *net->state); DETNNI_COPY((*copy)->own_weights, net->own_weights, net->parameters * 4)/'
 broken symptoms "a snapshot that forgets the place in the epoch" 's/^( *)DETNNI_COPY\(net->state, \(const char \*\)memory \+ sizeof given, net->state_size\);/&\n\1net->state->position = 0;/'
 broken symptoms "a stopped fit that forgets its losses" 's/^( *)for \(done = 0; done < fit->epochs/\1s->loss_sum = 0.0;\n&/'
 broken symptoms "best weights that are not restored" 's/DETNNI_COPY\(net->own_weights, net->best, [^;]*;/;/'
-broken memory "dropout that counts rows in each part" 's/\(uint64_t\)first \* l->outputs/(uint64_t)0 * l->outputs/'
+broken memory "dropout that counts rows in each part" 's/\(f->first \+ row\) \* out, x/row * out, x/'
 
 # ---- Self-test, hostile hosts ----
 broken selftest "selftest: an fma that rounds twice" 's/^( *)s = detnni_double\(\(e > 0\.0\) == .*$/\1;/'
@@ -93,6 +93,11 @@ broken hosts "no guard at the entry points" 's/if \(\(csr & 0xffc0\) != wanted\)
 broken hosts "no guard after callbacks" 's/^( *)\(void\)detnni_fp_enter\(\);.*$/\1;/'
 broken hosts "training from a callback" 's/^( *)net->busy = 1;$/\1net->busy = 0;/'
 broken hosts "sizes that wrap" 's/if \(a->used > most - 64 \|\| bytes > most - start\)/if (bytes > most - start)/; s/a\.overflow \|\| a\.used > \(size_t\)-1 \/ 2 - 64/a.overflow/'
+
+# ---- Threads ----
+broken threads "a task that leaves its last row to nobody" 's/p\.to = detnni_cut\(l->inputs, 16, b->tasks, i \+ 1\);/p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1) - (i > 0);/'
+broken threads "tasks in the mode of their thread" 's/^    uint64_t mode = detnni_fp_enter\(\); .* of this thread .*$/    if (1) { s->work(s->job, i); return; }/; s/^    s->work\(s->job, i\);$/    uint64_t mode = 0;/'
+broken threads "one scratch for all tasks" 's/net->scratch \+ i \* net->room, net->room/net->scratch, net->room/; s/^(.*) = p->scratch;$/&/'
 
 # ---- Memory, errors, records ----
 broken memory "a size that is one byte short" 's/\*size = a\.used \+ 63;/*size = a.used + 62;/'

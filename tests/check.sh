@@ -17,7 +17,7 @@ for t in "$@"; do
     "build/$t" >"build/$t.log" 2>&1
     count "$t" "build/$t.log" $?
 done
-for o in "" "--parts" "--isa plain"; do
+for o in "" "--parts" "--workers 3" "--isa plain"; do
     build/golden $o --check tests/golden.txt >build/golden.log 2>&1
     count "golden trainings $o" build/golden.log $?
 done

@@ -31,7 +31,7 @@ row() {
 golden() { # FLAGS COMPILER RUNNER ID: the golden trainings, by all sets of kernels that are there
     local flags=$1 cc=$2 run=$3 id=$4 isa
     $cc $flags -I. -x "${lang:-c}" tests/golden.c -o "$id" || return 1
-    for isa in "" "--isa plain" "--parts"; do $run "$id" $isa --check tests/golden.txt || return 1; done
+    for isa in "" "--isa plain" "--parts" "--workers 2" "--workers 64"; do $run "$id" $isa --check tests/golden.txt || return 1; done
 }
 every_test() { # FLAGS COMPILER RUNNER ID: all test programs
     local flags=$1 cc=$2 run=$3 id=$4 t
@@ -60,7 +60,7 @@ prove() { # FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary f
 }
 threads() { # ID: no data race
     local t
-    for t in test_symptoms test_memory; do
+    for t in test_symptoms test_memory test_threads; do
         clang -O1 -g -fsanitize=thread -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
     done
 }
@@ -114,6 +114,7 @@ row "demo: drawn digits, 32-bit" gcc drawn "-O2 -m32 -msse2 -mfpmath=sse" gcc ""
 row "demo: drawn digits, clang" clang drawn "-O2" clang ""
 row "every test: gcc -O3 -march=native" gcc every_test "-std=c11 -O3 -march=native $warn -Werror" gcc ""
 tests="tests/test_gradients.c tests/test_hard.c tests/test_kernels.c" row "numeric tests: gcc -O2 -ffast-math" gcc every_test "-std=c11 -O2 -ffast-math" gcc ""
+tests="tests/test_kernels.c" row "numeric tests: clang -Ofast" clang every_test "-std=c11 -Ofast" clang ""
 row "golden: valgrind" valgrind golden "-O1 -g -DDETNN_PORTABLE=1" gcc "valgrind -q --error-exitcode=9"
 for s in c99 c11 c17; do
     row "warnings: gcc -std=$s" gcc warnings gcc $s c

@@ -1,8 +1,9 @@
 /* The golden trainings: runs every case of tests/cases.txt and prints "name net-digest state-digest loss-bits".
  *
- *     golden [--isa NAME] [--parts] [--check FILE] CASES
+ *     golden [--isa NAME] [--parts] [--workers N] [--check FILE] CASES
  *
- * --isa forces a set of kernels; --parts computes batches in parts of 64 samples; --check compares with the
+ * --isa forces a set of kernels; --parts computes batches in parts of 64 samples; --workers cuts all work into so
+ * many tasks, which are run from the last to the first (test_threads has real threads); --check compares with the
  * lines of FILE (tests/golden.txt) and ends with "N passed, N failed". tests/oracle.py prints the same lines. */
 #ifndef TEST_LINKED
 #define DETNN_IMPLEMENTATION
@@ -31,6 +32,13 @@ typedef struct {
 
 static detnn_isa isa = DETNN_ISA_AUTO;
 static int parts;
+static size_t workers = 1;
+
+static void last_to_first(void *user, detnn_task task, void *arg, size_t count)
+{
+    (void)user;
+    while (count) task(arg, --count);
+}
 
 static void die(const char *what, const char *which)
 {
@@ -152,6 +160,9 @@ static void run(golden_case *c, char *line, size_t size)
     size_t i, outputs;
     c->desc.layers = c->layers;
     c->desc.isa = isa;
+    c->desc.workers = workers;
+    c->desc.parallel_for = last_to_first;
+    c->desc.task_work = 0;
     c->desc.batch_max = parts ? 64 : 512;
     c->desc.parts_max = 8;
     if (detnn_net_create(&net, &c->desc, &err)) die(c->name, err.text);
@@ -204,6 +215,7 @@ int main(int argc, char **argv)
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--parts")) parts = 1;
         else if (!strcmp(argv[i], "--check") && i + 1 < argc) check = argv[++i];
+        else if (!strcmp(argv[i], "--workers") && i + 1 < argc) workers = (size_t)atoi(argv[++i]);
         else if (!strcmp(argv[i], "--isa") && i + 1 < argc) {
             for (isa = DETNN_ISA_AUTO; isa < DETNN_ISA_COUNT && strcmp(detnn_isa_name(isa), argv[i + 1]); )
                 isa = (detnn_isa)((int)isa + 1);
