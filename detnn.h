@@ -3740,26 +3740,32 @@ DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, float *
     for (; rows; rows--, a += as, d += as + DETNNI_PAD) DETNNI_COPY(d, a, as * sizeof(float));
 }
 
-/* One row of z: the latency of a prediction. */
+/* One row of z: the latency of a prediction. Weights that no near cache holds are read a few rows at a time, almost in
+   the order of memory. */
 DETNNI_FN0 void DETNNI_N(row)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
-    const size_t most = DETNNI_N(width)(1);
-    size_t n, width;
+    const size_t most = DETNNI_N(width)(1), columns = p->to - p->from;
+    const size_t piece = columns > most && p->in > ((size_t)1 << (sizeof(size_t) > 2 ? 18 : 12)) / columns ? 16 : p->in;
+    size_t n, k = 0, width;
     DETNNI_N(tile) t;
     DETNNI_ZERO(&t, sizeof t);
-    t.a = t.next = x;
-    t.as = t.k = p->in;
     t.bs = t.cs = p->out;
-    for (n = p->from; n < p->to; n += width) {
-        width = DETNNI_N(strip)(&n, p->from, p->to, most);
-        t.b = w + n;
-        t.init = b ? b + n : 0;
-        t.c = z + n;
-        t.cols = detnni_min(width, DETNNI_W);
-        t.last = t.b_last = width - t.cols;
-        DETNNI_N(tile_of)(DETNNI_N(as_rows), 0, 1, width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2
-                                                   : width <= 4 * DETNNI_W ? 4 : 8)(&t);
-    }
+    t.as = p->in;
+    do {
+        t.a = t.next = x + k;
+        t.k = detnni_min(piece, p->in - k);
+        for (n = p->from; n < p->to; n += width) {
+            width = detnni_min(p->to - n, most); /* no column twice: z is added to */
+            t.b = w + k * p->out + n;
+            t.c = z + n;
+            t.init = k ? t.c : b ? b + n : 0;
+            t.cols = detnni_min(width, DETNNI_W);
+            t.last = t.b_last = width - t.cols;
+            DETNNI_N(tile_of)(DETNNI_N(as_rows), 0, 1, width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2
+                                                       : width <= 4 * DETNNI_W ? 4 : 8)(&t);
+        }
+        k += t.k;
+    } while (k < p->in);
 }
 
 /* z = x w + b (C2), rows in blocks that a cache holds. */

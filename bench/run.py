@@ -3,6 +3,7 @@
 
 run.py [--seconds S] [group ...]     measures (all groups; S seconds a case)
 run.py --readme                      writes the tables of build/bench.csv into README.md
+run.py --picture                     draws growth from it: build/growth.png
 
 Each program of a group answers on a pipe: it is told a case, and times its implementations once. So all programs of a
 group take turns, case by case, round by round, on one processor, and a median is over rounds that lie side by side.
@@ -38,7 +39,7 @@ TITLES = {
     "reductions": "Kernels over arrays, bytes read and written",
     "promise": "What the promise costs: beside the same work by -Ofast -march=native, any order, libmvec's functions, a hash "
                "for Philox; with subnormals flushed to zero where moments are subnormal",
-    "growth": "Growth: three dense layers of one width, batches of 64",
+    "growth": "Growth: three dense layers of one width, as many parameters, batches of 64",
     "functions": "Elementary functions",
 }
 
@@ -74,16 +75,18 @@ def eigen(name, *flags):
         print("no Eigen here: make bench-deps installs it")
 
 
-def frameworks(*modules):
-    """A command for each framework that one of the Pythons here can import."""
-    for module in modules:
-        for python in dict.fromkeys((sys.executable, "/usr/bin/python3", BUILD + "/venv/bin/python")):
-            what = module.split("-")[0]
-            if shutil.which(python) and not subprocess.run([python, "-c", f"import numpy, {what}"], capture_output=True, env={**os.environ, **QUIET}).returncode:
-                yield [python, "bench/frameworks.py", module]
-                break
-        else:
-            print(f"no {module} here: make bench-deps installs it")
+def python_with(*modules):
+    """The first of the Pythons here that can import modules, or None."""
+    for python in dict.fromkeys((sys.executable, "/usr/bin/python3", BUILD + "/venv/bin/python")):
+        if shutil.which(python) and not subprocess.run([python, "-c", "import " + ",".join(modules)], capture_output=True, env={**os.environ, **QUIET}).returncode:
+            return python
+    print(f"no {modules[-1]} here: make bench-deps installs it")
+
+
+def frameworks(*names):
+    for name in names:
+        python = python_with("numpy", name.split("-")[0])
+        if python: yield [python, "bench/frameworks.py", name]
 
 
 def commands(group):
@@ -112,7 +115,7 @@ def commands(group):
     if group in ("reductions", "promise"):
         freed = compiled("freed.o", "bench/freed.c", flags=("-Ofast", "-march=native", "-mprefer-vector-width=512", "-std=gnu11", "-c"))
         return [[program("arrays", freed, "-lmvec", detnn=False)]]
-    return [[program(group)]]
+    return [[program(group, "-pthread", detnn=False)]]
 
 
 def ask(worker, case):
@@ -195,10 +198,7 @@ def table(group, rows):
 
 
 def picture(rows):
-    try:
-        import matplotlib
-    except ImportError:
-        return print("no matplotlib here: no picture of growth")
+    import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(figsize=(7, 5))
@@ -235,6 +235,7 @@ def main(arguments):
         body = "\n\n".join(table(g, groups[g]) for g in CASES if g in groups)
         with open(README, "w") as file: file.write(f"{text[:head]}\n{machine()}, medians, `make bench`.\n\n{body}\n{text[tail:]}")
         return
+    if arguments == ["--picture"]: return picture(kept()["growth"])
     limit = 3.0
     if arguments[:1] == ["--seconds"]: limit, arguments = float(arguments[1]), arguments[2:]
     unknown = [a for a in arguments if a not in TITLES]
@@ -247,7 +248,8 @@ def main(arguments):
         with open(CSV, "w", newline="") as file:
             csv.writer(file).writerows([("group", "case", "implementation", "median", "unit"), *((g, *r) for g in TITLES if g in groups for r in groups[g])])
         print("\n" + table(group, rows) + "\n", flush=True)
-        if group == "growth": picture(rows)
+        python = group == "growth" and python_with("matplotlib")
+        if python: subprocess.run([python, *sys.argv[:1], "--picture"], check=True)
     print(CSV, "written")
 
 
