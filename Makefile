@@ -12,7 +12,8 @@
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
 #   make fuzz       the loader under libFuzzer and AFL++, FUZZ_SECONDS (600) each
-#   make bench      times against other libraries, as far as they are installed (GROUP=functions)
+#   make bench      times against other libraries, as far as they are installed (make bench-deps, as root), and writes
+#                   build/bench.csv; GROUP=products alone; make bench-readme puts its tables into README.md
 #   make install    detnn.h with its pkg-config and CMake files (PREFIX=/usr/local, DESTDIR); make uninstall
 #   make clean
 #
@@ -27,8 +28,8 @@ TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples web deps check-all platforms size oracle prove fuzz bench bench-functions install uninstall \
-    clean
+.PHONY: help demo check examples web deps check-all platforms size oracle prove fuzz bench bench-readme bench-deps bench-functions \
+    install uninstall clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -118,8 +119,17 @@ FUZZ_SECONDS = 600
 fuzz: | build
 	SECONDS_EACH=$(FUZZ_SECONDS) bash tests/files.sh fuzz
 
-GROUP = functions
-bench: bench-$(GROUP)
+# GROUP=name or names: products, training, latency, reductions, promise, growth, functions.
+GROUP =
+bench: build/detnn.o
+	@CC="$(CC)" python3 bench/run.py $(GROUP)
+
+bench-readme:
+	@python3 bench/run.py --readme
+
+bench-deps:
+	sh bench/deps.sh
+
 bench-functions: | build
 	@have() { printf 'int main(void) { return 0; }' | $(CC) -x c - $$1 -o build/have 2>/dev/null; }; \
 	flags= libs=; \
@@ -127,8 +137,6 @@ bench-functions: | build
 	if have -lmvec; then flags="$$flags -DHAVE_LIBMVEC"; libs="$$libs -lmvec"; fi; \
 	$(CC) -O2 -I. $$flags bench/functions.c -o build/bench_functions $$libs -lm
 	@build/bench_functions | tee build/bench_functions.log | grep -v '^functions,'
-	@{ echo group,case,implementation,median,unit; grep '^functions,' build/bench_functions.log; } >build/bench.csv
-	@echo "build/bench.csv written"
 
 # The pkg-config and CMake files find the header from where they lie, so the folder may be moved.
 PREFIX  = /usr/local

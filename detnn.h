@@ -2544,7 +2544,7 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     size_t room = 0, most;
     if (training) room = levels > (size_t)-1 / 8 / (out + 1) ? (size_t)-1 / 8 : levels * out;
     if (lanes == 2) return room;
-    most = k * lanes + (in % 1024 ? 0 : 175 * (k + 16));
+    most = k * lanes + (in % 1024 ? 0 : detnni_min(m, 700) * (k + 16));
     if (room < most) room = most;
     most = 112 * lanes + (m + lanes) * n + (out % 1024 ? 0 : 112 * (n + 16));
     if (training && room < most) room = most;
@@ -3286,7 +3286,8 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
         } \
         else vd_store(y, v); \
     } \
-    if (n > 0) { \
+    if (n == 1) y[0] = detnni_##f##_1_plain(x[0]); /* sooner done */ \
+    else if (n > 0) { \
         for (j = 0; j < DETNNI_W; j++) a[j] = x[j < n ? j : 0]; \
         DETNNI_N(f##_n)(a, DETNNI_W, b); \
         for (j = 0; j < n; j++) y[j] = b[j]; \
@@ -4235,17 +4236,49 @@ DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, float *
     for (; rows; rows--, a += as, d += as + DETNNI_PAD) DETNNI_COPY(d, a, as * sizeof(float));
 }
 
+/* One row of z: the latency of a prediction. Weights that no near cache holds are read a few rows at a time, almost in
+   the order of memory. */
+DETNNI_FN0 void DETNNI_N(row)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
+{
+    const size_t most = DETNNI_N(width)(1), columns = p->to - p->from;
+    const size_t piece = columns > most && p->in > ((size_t)1 << (sizeof(size_t) > 2 ? 18 : 12)) / columns ? 16 : p->in;
+    size_t n, k = 0, width;
+    DETNNI_N(tile) t;
+    DETNNI_ZERO(&t, sizeof t);
+    t.bs = t.cs = p->out;
+    t.as = p->in;
+    do {
+        t.a = t.next = x + k;
+        t.k = detnni_min(piece, p->in - k);
+        for (n = p->from; n < p->to; n += width) {
+            width = detnni_min(p->to - n, most); /* no column twice: z is added to */
+            t.b = w + k * p->out + n;
+            t.c = z + n;
+            t.init = k ? t.c : b ? b + n : 0;
+            t.cols = detnni_min(width, DETNNI_W);
+            t.last = t.b_last = width - t.cols;
+            DETNNI_N(tile_of)(DETNNI_N(as_rows), 0, 1, width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2
+                                                       : width <= 4 * DETNNI_W ? 4 : 8)(&t);
+        }
+        k += t.k;
+    } while (k < p->in);
+}
+
 /* z = x w + b (C2), rows in blocks that a cache holds. */
 DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
-    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows), block = 10 * DETNNI_MOST;
+    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows), block = 40 * DETNNI_MOST;
     const size_t few = detnni_min(in, p->room / (2 * DETNNI_W)), columns = p->to - p->from;
     const int copied = p->scratch && few >= detnni_min(in, 64) && rows >= 2 * DETNNI_MOST && in > 0;
     const int spread = copied && columns > 2 * DETNNI_W && DETNNI_N(clash)(in)
-                       && in * 2 * DETNNI_W + (block + block / 4) * (in + DETNNI_PAD) <= p->room;
+                       && in * 2 * DETNNI_W + detnni_min(rows, block + block / 4) * (in + DETNNI_PAD) <= p->room;
     float *apart = spread ? p->scratch + in * 2 * DETNNI_W : 0;
     size_t n, m, k, width, high;
     DETNNI_N(tile) t;
+    if (rows == 1) {
+        DETNNI_N(row)(p, x, w, b, z);
+        return;
+    }
     DETNNI_ZERO(&t, sizeof t);
     t.cs = out;
     for (m = 0; m < rows; m += high) {
@@ -6403,7 +6436,9 @@ static size_t detnni_tasks(const detnn_net *net, size_t workers, double operatio
 /* Where task i of so many begins in n things, of which `unit` stay together. */
 static size_t detnni_cut(size_t n, size_t unit, size_t tasks, size_t i)
 {
-    size_t pieces = n / unit + (n % unit != 0);
+    size_t pieces;
+    if (tasks < 2) return i ? n : 0;
+    pieces = n / unit + (n % unit != 0);
     return detnni_min(n, (pieces / tasks * i + detnni_min(pieces % tasks, i)) * unit);
 }
 
