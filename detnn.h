@@ -12,7 +12,7 @@
  *
  * CONTENTS
  *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits,
- *                   M6 threads, M7 files
+ *                   M6 threads, M7 files, M8 GPU
  *     Contract      C1 arithmetic ... C12 a worked trace: all that a program in another language
  *                   needs to reproduce every bit
  *     Files         F1 tensors, F2 metadata, F3 what is refused, F4 receipts: what a reader or writer needs
@@ -116,18 +116,6 @@
  * detnn_predict_const and level 3 stay on the calling thread. Each worker costs its own scratch (detnn_net_size counts
  * it).
  *
-<<<<<<< HEAD
- * M7. GPU. With desc.device = DETNN_GPU (or detnn_set_device) fit, train_batch, evaluate and predict compute on the
- * CUDA device that is current, which must stay so. Weights, moments and, where they fit, the data and their shuffling
- * stay there for the length of a fit. In callbacks detnn_weights, detnn_gradient, digests and snapshots first bring
- * over what has changed (a pointer taken before has old values until then); after fit or train_batch all is with the
- * host. forward, backward, adapt, predict_const and data.get run on the CPU, and so does a step whose numbers are so
- * large that they might overflow: the CPU makes it, or says what is wrong. When the GPU fails, the call returns
- * DEVICE, the net is as it was when the host last had all of it (at the latest when the call began) and stays on the
- * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every architecture to be
- * served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and at most 1 GB for
- * partial sums; for a fit also the data. A net made by detnn_net_init gives it back in detnn_net_destroy.
-=======
  * M7. Files. detnn_save writes a model, detnn_load makes the net again:
  *
  *         if (detnn_save(net, "model.safetensors", 0, &err)) ...
@@ -151,7 +139,16 @@
  * say what the rounding costs, on data that are given in loss and accuracy. Standardize and biases stay float32.
  *     detnn_fit_receipt writes a small text about a training; detnn_verify_receipt does it again and says at which
  * epoch it parted.
->>>>>>> main
+ * M8. GPU. With desc.device = DETNN_GPU (or detnn_set_device) fit, train_batch, evaluate and predict compute on the
+ * CUDA device that is current, which must stay so. Weights, moments and, where they fit, the data and their shuffling
+ * stay there for the length of a fit. In callbacks detnn_weights, detnn_gradient, digests and snapshots first bring
+ * over what has changed (a pointer taken before has old values until then); after fit or train_batch all is with the
+ * host. forward, backward, adapt, predict_const and data.get run on the CPU, and so does a step whose numbers are so
+ * large that they might overflow: the CPU makes it, or says what is wrong. When the GPU fails, the call returns
+ * DEVICE, the net is as it was when the host last had all of it (at the latest when the call began) and stays on the
+ * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every architecture to be
+ * served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and at most 1 GB for
+ * partial sums; for a fit also the data. A net made by detnn_net_init gives it back in detnn_net_destroy.
  *
  * CONTRACT, version 1
  *
@@ -463,7 +460,7 @@
 #ifndef DETNN_THREADS
 #define DETNN_THREADS 0
 #endif
-/* DETNN_CUDA          1, in the implementing unit: GPU kernels too (desc.device, M7). That unit is compiled by
+/* DETNN_CUDA          1, in the implementing unit: GPU kernels too (desc.device, M8). That unit is compiled by
  *                     nvcc -x cu, all others as ever. */
 #ifndef DETNN_CUDA
 #define DETNN_CUDA 0
@@ -510,12 +507,9 @@ extern "C" {
     X(DETNN_ERROR_FEATURE,   "not part of this build")                                                  \
     X(DETNN_ERROR_CALLBACK,  "a callback failed")                                                       \
     X(DETNN_ERROR_SELFTEST,  "this build or machine breaks the contract")                               \
-<<<<<<< HEAD
-    X(DETNN_ERROR_DEVICE,    "the GPU is missing, too old, or failed")
-=======
     X(DETNN_ERROR_FILE,      "a file cannot be read or written")                                        \
-    X(DETNN_ERROR_PARTED,    "two runs part")
->>>>>>> main
+    X(DETNN_ERROR_PARTED,    "two runs part")                                                            \
+    X(DETNN_ERROR_DEVICE,    "the GPU is missing, too old, or failed")
 #define DETNNI_ENUM(name, text) name,
 typedef enum detnn_result { DETNN_RESULTS(DETNNI_ENUM) DETNN_RESULT_COUNT } detnn_result;
 
@@ -605,7 +599,7 @@ typedef enum detnn_tensor { DETNN_TENSORS(DETNNI_ENUM) DETNN_TENSOR_COUNT } detn
     X(DETNN_ISA_WASM,   "wasm")   /* WebAssembly compiled with -msimd128, fma emulated */
 typedef enum detnn_isa { DETNN_ISAS(DETNNI_ENUM) DETNN_ISA_COUNT } detnn_isa;
 
-/* Where a net computes: the same bits on both (M7). */
+/* Where a net computes: the same bits on both (M8). */
 #define DETNN_DEVICES(X)                                                                                \
     X(DETNN_CPU, "cpu")                                                                                 \
     X(DETNN_GPU, "gpu") /* builds with DETNN_CUDA, CUDA devices of compute capability 7.5 or higher */
@@ -718,7 +712,7 @@ typedef struct detnn_net_desc {
                                   they lie, which must be aligned as a float and outlive the net */
     const detnn_packed *packed;/* [null] with weights, which then are all but the kernels; used where it lies */
     detnn_isa isa;             /* [DETNN_ISA_AUTO] forces a set of kernels */
-    detnn_device device;       /* [DETNN_CPU] where to compute, see M7 */
+    detnn_device device;       /* [DETNN_CPU] where to compute, see M8 */
     detnn_allocator allocator; /* [malloc and free] */
     detnn_parallel_for parallel_for; /* [null] see M6 */
     void *parallel_user;
@@ -948,7 +942,7 @@ DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_ten
 DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, detnn_error *err);
 /* Changes the learning rate from the next step on. */
 DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err);
-/* Moves the net, between steps: what was computed and what will be has the same bits on both (M7). Errors: STATE,
+/* Moves the net, between steps: what was computed and what will be has the same bits on both (M8). Errors: STATE,
  * FEATURE (a build without DETNN_CUDA), MEMORY (of the GPU), DEVICE; the net then stays on the CPU. */
 DETNN_API detnn_result detnn_set_device(detnn_net *net, detnn_device device, detnn_error *err);
 
@@ -1448,13 +1442,9 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #define DETNNI_ISA_AVX2   2
 #define DETNNI_ISA_AVX512 3
 #define DETNNI_ISA_NEON   4
-<<<<<<< HEAD
-#define DETNNI_ISA_CUDA   5 /* the exact functions alone; all else is in section 20 */
-#define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON ? 4 : 1) /* floats in the widest register of them */
-=======
 #define DETNNI_ISA_WASM   5
+#define DETNNI_ISA_CUDA   6 /* the exact functions alone; all else is in section 20 */
 #define DETNNI_LANES (DETNNI_X86 ? 16 : DETNNI_NEON || DETNNI_WASM ? 4 : 1) /* floats in the widest register of them */
->>>>>>> main
 
 #define DETNNI_DATA static const /* small tables */
 
@@ -5787,12 +5777,20 @@ DETNN_API void detnn_net_destroy(detnn_net *net)
 #endif
 }
 
-static detnn_result detnni_check_net(const detnn_net *net, detnn_error *err)
+static detnn_result detnni_check_alive(const detnn_net *net, detnn_error *err)
 {
     if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "net is null");
     if (net->magic != DETNNI_MAGIC_NET)
         return detnni_fail(err, DETNN_ERROR_STATE, "this is not a net, or it was destroyed or never made");
     return DETNN_OK;
+}
+
+/* ... and the host has what a callback of a fit on the GPU may read (elsewhere it has it). */
+static detnn_result detnni_check_net(const detnn_net *net, detnn_error *err)
+{
+    detnn_result r = detnni_check_alive(net, err);
+    if (r) return r;
+    return detnni_gpu_fetch(net) ? DETNN_OK : detnni_fail(err, DETNN_ERROR_DEVICE, "the GPU failed");
 }
 
 /* Between steps of one's own loop, and not called by a callback of fit? */
@@ -5810,7 +5808,7 @@ static detnn_result detnni_check_idle(const detnn_net *net, const char *name, de
 
 static detnn_result detnni_check_training(const detnn_net *net, detnn_error *err)
 {
-    detnn_result r = detnni_check_net(net, err);
+    detnn_result r = detnni_check_alive(net, err);
     if (r) return r;
     if (!DETNNI_HAS(TRAINING))
         return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave training out");
@@ -5911,12 +5909,8 @@ DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_t
                                      size_t *cols)
 {
     size_t at = 0;
-<<<<<<< HEAD
-    return detnni_find(net, layer, tensor, &at, rows, cols) && detnni_gpu_fetch(net) ? net->weights + at : 0;
-=======
     return detnni_find(net, layer, tensor, &at, rows, cols) && !(net->desc.packed && tensor == DETNN_KERNEL)
-         ? net->weights + at : 0;
->>>>>>> main
+        && detnni_gpu_fetch(net) ? net->weights + at : 0;
 }
 
 DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
@@ -5951,8 +5945,6 @@ DETNN_API detnn_result detnn_weights_set(detnn_net *net, size_t layer, detnn_ten
             (tensor == DETNN_DEVIATION && !(detnni_float_bits(values[i]) - 1 < 0x7f7fffff)))
             return detnni_fail(err, DETNN_ERROR_DATA, "layer %z: value %z for %s is %g", layer, i,
                                detnni_tensor_names[tensor], (double)values[i]);
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_weights_set");
     DETNNI_COPY(net->own_weights + at, values, count * sizeof(float));
     detnni_gpu_changed(net);
     if (tensor == DETNN_DEVIATION) net->state->adapted = 1;
@@ -5970,8 +5962,6 @@ DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, de
         return detnni_fail(err, DETNN_ERROR_VALUE, "detnn_freeze: layer %z is not a dense layer", layer);
     r = detnni_check_idle(net, "detnn_freeze", err);
     if (r) return r;
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_freeze");
     l = &net->layers[layer];
     l->d.frozen = frozen != 0;
     detnni_gpu_changed(net);
@@ -6012,8 +6002,6 @@ DETNN_API detnn_result detnn_set_device(detnn_net *net, detnn_device device, det
         r = detnni_gpu_open(net, err);
         return r ? r : detnni_ok(err);
     }
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_set_device");
     detnni_gpu_close(net);
     return detnni_ok(err);
 }
@@ -6065,8 +6053,6 @@ DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t
     if (size < detnn_snapshot_size(net))
         return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_snapshot: %z bytes given, %z needed", size,
                            detnn_snapshot_size(net));
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_snapshot");
     s = detnni_snapshot_of(net);
     DETNNI_COPY(memory, &s, sizeof s);
     DETNNI_COPY((char *)memory + sizeof s, net->state, net->state_size);
@@ -6093,8 +6079,6 @@ DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t 
     if (net->busy)
         return detnni_fail(err, DETNN_ERROR_STATE,
                            "detnn_restore: not from a callback of detnn_fit or data.get on the same net");
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_restore");
     DETNNI_COPY(net->state, (const char *)memory + sizeof given, net->state_size);
     detnni_gpu_changed(net);
     net->magnitude = 0x7f800000;
@@ -6121,8 +6105,6 @@ DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, de
     if (!net->owned)
         return detnni_fail(err, DETNN_ERROR_STATE,
                            "detnn_net_copy: the net was made by detnn_net_init: init another and restore a snapshot");
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "%s: the GPU failed; the net goes on on the CPU", "detnn_net_copy");
     desc = net->desc;
     r = detnn_net_create(copy, &desc, err);
     if (r) return r;
@@ -6153,12 +6135,8 @@ DETNN_API detnn_net_info detnn_info(const detnn_net *net)
     info.best_loss = net->state->best_loss;
     info.best_epoch = net->state->best_epoch;
     info.stale_epochs = net->state->stale;
-<<<<<<< HEAD
-    info.isa = net->k->isa;
-    info.device = net->desc.device;
-=======
     info.isa = DETNNI_KERNELS(net)->isa;
->>>>>>> main
+    info.device = net->desc.device;
     info.memory = net->memory_size;
     return info;
 }
@@ -6267,12 +6245,7 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
     unsigned char digest[32];
     if (!out) return out;
     out[0] = 0;
-<<<<<<< HEAD
     if (!net || net->magic != DETNNI_MAGIC_NET || !detnni_gpu_fetch(net)) return out;
-    state = net->state;
-=======
-    if (!net || net->magic != DETNNI_MAGIC_NET) return out;
->>>>>>> main
     detnni_sha_start(&s);
     detnni_sha_group(&s, net, DETNNI_WEIGHTS, 0, 0);
     if (net->moment1) detnni_sha_group(&s, net, DETNNI_MOMENT1, 0, 0);
@@ -7663,7 +7636,7 @@ DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnn_n
 
 DETNN_API detnn_result detnn_predict(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err)
 {
-    detnn_result r = detnni_check_net(net, err);
+    detnn_result r = detnni_check_alive(net, err);
     if (r) return r;
     DETNNI_GUARDED(detnni_predict(net, DETNNI_ON_GPU(net) ? net : 0, detnni_own_crew(net), x, count, y,
                                   net->desc.batch_max, net->a, net->b, err));
@@ -7694,8 +7667,6 @@ DETNN_API detnn_result detnn_predict_const(const detnn_net *net, const float *x,
     a = (float *)(void *)((char *)scratch + (64 - ((uintptr_t)scratch & 63)) % 64);
     alone.workers = 1;
     alone.scratch = 0;
-    if (!detnni_gpu_fetch(net))
-        return detnni_fail(err, DETNN_ERROR_DEVICE, "detnn_predict_const: the GPU failed");
     DETNNI_GUARDED(detnni_predict(net, 0, alone, x, count, y, rows, a, a + rows * net->width, err));
 }
 
@@ -7744,7 +7715,7 @@ DETNNI_NOINLINE static detnn_result detnni_evaluate(detnn_net *net, const detnn_
                                                     detnn_error *err)
 {
     detnn_metrics m = { 0.0f, 0.0f, 0.0f, 0 };
-    detnn_result r = detnni_check_net(net, err);
+    detnn_result r = detnni_check_alive(net, err);
     if (r) return r;
     if (!metrics) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_evaluate: metrics is null");
     r = detnni_check_data(net, data, 1, err);
@@ -7820,7 +7791,6 @@ static detnn_result detnni_adapt_range(detnn_net *net, const detnn_data *data, s
             return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                "layer 0 (standardize): the mean or deviation of feature %z overflows", j);
     }
-    if (!detnni_gpu_fetch(net)) return detnni_fail(err, DETNN_ERROR_DEVICE, "the GPU failed");
     DETNNI_COPY(net->own_weights + net->layers[0].kernel, mean, in * sizeof(float));
     detnni_gpu_changed(net);
     DETNNI_COPY(net->own_weights + net->layers[0].bias, deviation, in * sizeof(float));
@@ -7992,7 +7962,6 @@ DETNNI_NOINLINE static detnn_result detnni_forward(detnn_net *net, const float *
                                "have the same 64 * 2^k",
                                count, net->rows_done, part);
     }
-    if (!detnni_gpu_fetch(net)) return detnni_fail(err, DETNN_ERROR_DEVICE, "detnn_forward: the GPU failed");
     net->forward_rows = 0;
     DETNNI_COPY(net->batch_x, x, count * net->inputs * sizeof(float));
     net->forward_x = net->batch_x;
@@ -8178,7 +8147,6 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
             uint64_t correct = 0;
             float loss = 0.0f;
             if (rows > fit->batch_size) rows = fit->batch_size;
-<<<<<<< HEAD
             made.steps = 0;
             if (DETNNI_ON_GPU(net)) {
                 r = detnni_gpu_train(net, data, fit->shuffle ? &order : 0, s->position, s->samples, fit->batch_size,
@@ -8193,16 +8161,9 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
                 r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
                 if (r) return r;
                 s->position += rows;
-                s->loss_sum = s->loss_sum + (double)loss * (double)rows;
+                s->loss_sum = s->loss_sum + detnni_rounded((double)loss, (double)rows);
                 s->correct += correct;
             }
-=======
-            r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
-            if (r) return r;
-            s->position += rows;
-            s->loss_sum = s->loss_sum + detnni_rounded((double)loss, (double)rows);
-            s->correct += correct;
->>>>>>> main
             r = detnni_trace_check(net, err);
             if (r) return r;
             if (fit->on_step) {
@@ -8249,7 +8210,142 @@ DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const d
     DETNNI_GUARDED(detnni_fit(net, data, fit, err));
 }
 
-<<<<<<< HEAD
+/* ---- Progress bar ---- */
+
+#if !DETNN_NO_STDIO
+static int detnni_bar_write(void *user, const char *text, size_t length)
+{
+    (void)user;
+    return fwrite(text, 1, length, stderr) != length || fflush(stderr);
+}
+
+static uint64_t detnni_bar_clock(void *user)
+{
+    (void)user;
+    return (uint64_t)time(0);
+}
+#endif
+
+DETNN_API detnn_progress_bar detnn_progress_bar_default(void)
+{
+    detnn_progress_bar bar;
+    DETNNI_ZERO(&bar, sizeof bar);
+#if !DETNN_NO_STDIO
+    bar.write = detnni_bar_write;
+    bar.clock = detnni_bar_clock;
+    bar.terminal = DETNNI_TERMINAL();
+#endif
+    return bar;
+}
+
+static void detnni_bar_loss(detnni_text *t, const detnn_progress_bar *bar, int validation)
+{
+    detnni_format(t, "  loss ");
+    detnni_put_float(t, bar->loss, 4);
+    if (!validation) return;
+    detnni_format(t, "  val ");
+    detnni_put_float(t, bar->val_loss, 4);
+}
+
+/* The line in the terminal; last: nothing comes after it. */
+static void detnni_bar_line(detnn_progress_bar *bar, const detnn_progress *p, int validation, int last)
+{
+    char text[256];
+    detnni_text t = { text, sizeof text, 0 };
+    const uint64_t all = bar->fit.epochs * p->samples, done = (p->epoch - bar->first) * p->samples + p->position;
+    const uint64_t seconds = bar->now - bar->since, fresh = done - bar->skipped;
+    size_t i, length;
+    detnni_format(&t, "\repoch %l/%l [", p->epoch - bar->first + 1, bar->fit.epochs);
+    for (i = 0; i < 10; i++) detnni_put(&t, (double)done * 10.0 >= (double)(i + 1) * (double)all ? '=' : ' ');
+    detnni_format(&t, "] %l %%", (uint64_t)(100.0 * ((double)done / (double)all)));
+    if (bar->timed && seconds && fresh) {
+        const uint64_t left = (uint64_t)((double)(all - done) * ((double)seconds / (double)fresh) + 0.5);
+        detnni_format(&t, "  %l samples/s", fresh / seconds);
+        if (!last) {
+            detnni_format(&t, "  %l:", left / 60);
+            detnni_put_number(&t, left % 60, 10, 2);
+            detnni_format(&t, " left");
+        }
+    }
+    detnni_bar_loss(&t, bar, validation);
+    length = t.length;
+    while (t.length < bar->length) detnni_put(&t, ' '); /* over what is left of a longer line */
+    bar->length = length;
+    if (last) detnni_put(&t, '\n');
+    bar->write(bar->user, text, t.length);
+}
+
+/* Begins at the first call of a fit. 1 where a second has begun since the last time. */
+static int detnni_bar_tick(detnn_progress_bar *bar, const detnn_progress *p)
+{
+    const uint64_t now = bar->clock ? bar->clock(bar->user) : 0;
+    if (!bar->started) {
+        bar->started = 1;
+        bar->timed = 0;
+        bar->length = 0;
+        bar->first = p->epoch;
+        bar->now = now;
+    }
+    if (now == bar->now) return 0;
+    bar->now = now;
+    if (!bar->timed) { /* the rate is counted from the beginning of a second */
+        bar->timed = 1;
+        bar->since = now;
+        bar->skipped = (p->epoch - bar->first) * p->samples + p->position;
+    }
+    return 1;
+}
+
+static int detnni_bar_step(void *user, detnn_net *net, const detnn_progress *p)
+{
+    detnn_progress_bar *bar = (detnn_progress_bar *)user;
+    const int answer = bar->fit.on_step ? bar->fit.on_step(bar->fit.user, net, p) : DETNN_GO_ON;
+    const int tick = detnni_bar_tick(bar, p), later = p->epoch > bar->first;
+    const int validation = later && (bar->fit.validation || bar->fit.validation_split > 0.0f);
+    if (!later) bar->loss = p->loss;
+    if (bar->write && bar->terminal && (tick || answer)) detnni_bar_line(bar, p, validation, answer);
+    if (answer) bar->started = 0;
+    return answer;
+}
+
+static int detnni_bar_epoch(void *user, detnn_net *net, const detnn_progress *p)
+{
+    detnn_progress_bar *bar = (detnn_progress_bar *)user;
+    const int answer = bar->fit.on_epoch ? bar->fit.on_epoch(bar->fit.user, net, p) : DETNN_GO_ON;
+    const int tick = detnni_bar_tick(bar, p);
+    const int validation = bar->fit.validation || bar->fit.validation_split > 0.0f;
+    const int last = answer || p->epoch + 1 - bar->first == bar->fit.epochs
+                     || (bar->fit.patience && net->state->stale >= bar->fit.patience);
+    bar->loss = p->loss;
+    bar->val_loss = p->val_loss;
+    if (bar->write && bar->terminal && (tick || last)) detnni_bar_line(bar, p, validation, last);
+    if (bar->write && !bar->terminal) {
+        char text[128];
+        detnni_text t = { text, sizeof text, 0 };
+        detnni_format(&t, "epoch %l/%l", p->epoch + 1 - bar->first, bar->fit.epochs);
+        detnni_bar_loss(&t, bar, validation);
+        detnni_put(&t, '\n');
+        bar->write(bar->user, text, t.length);
+    }
+    if (last) bar->started = 0;
+    return answer;
+}
+
+DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar)
+{
+    detnn_fit_desc inner = *fit;
+    if (fit->on_epoch == detnni_bar_epoch && fit->user == bar) { /* shown before: its callbacks are those of then */
+        inner.on_step = bar->fit.on_step;
+        inner.on_epoch = bar->fit.on_epoch;
+        inner.user = bar->fit.user;
+    }
+    bar->fit = inner;
+    bar->started = 0;
+    fit->on_step = detnni_bar_step;
+    fit->on_epoch = detnni_bar_epoch;
+    fit->user = bar;
+}
+
 /* ==== 20. CUDA ========================================================================================== */
 
 #if DETNN_CUDA
@@ -9167,7 +9263,10 @@ static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
     size_t i, sums = 0;
     detnni_arena a;
     detnni_gpu *g;
-    cudaError_t e = cudaGetDeviceCount(&count);
+    cudaError_t e;
+    if (net->desc.packed)
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "device: desc.packed kernels are for the CPU alone");
+    e = cudaGetDeviceCount(&count);
     if (e != cudaSuccess || count < 1) {
         (void)cudaGetLastError();
         return detnni_fail(err, DETNN_ERROR_DEVICE, "device: there is no CUDA device (%s)",
@@ -9904,11 +10003,11 @@ static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, con
         if (!detnni_gpu_fetch(net)) return detnni_gpu_lost(net, err);
         DETNNI_ZERO(&t, sizeof t);
         while (detnni_next_tensor(net, &t)) {
-            m = net->k->magnitude(net->weights + t.at, t.n);
+            m = DETNNI_KERNELS(net)->magnitude(net->weights + t.at, t.n);
             if (m > largest) largest = m;
-            m = net->moment1 ? net->k->magnitude(net->moment1 + t.at, t.n) : 0;
+            m = net->moment1 ? DETNNI_KERNELS(net)->magnitude(net->moment1 + t.at, t.n) : 0;
             if (m > largest) largest = m;
-            m = net->moment2 ? net->k->magnitude(net->moment2 + t.at, t.n) : 0;
+            m = net->moment2 ? DETNNI_KERNELS(net)->magnitude(net->moment2 + t.at, t.n) : 0;
             if (m > largest) largest = m;
         }
         net->magnitude = largest;
@@ -10006,145 +10105,6 @@ static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, con
 #endif /* DETNN_CUDA */
 
 /* ==== 21. Level 3: the building blocks ================================================================== */
-=======
-/* ---- Progress bar ---- */
-
-#if !DETNN_NO_STDIO
-static int detnni_bar_write(void *user, const char *text, size_t length)
-{
-    (void)user;
-    return fwrite(text, 1, length, stderr) != length || fflush(stderr);
-}
-
-static uint64_t detnni_bar_clock(void *user)
-{
-    (void)user;
-    return (uint64_t)time(0);
-}
-#endif
-
-DETNN_API detnn_progress_bar detnn_progress_bar_default(void)
-{
-    detnn_progress_bar bar;
-    DETNNI_ZERO(&bar, sizeof bar);
-#if !DETNN_NO_STDIO
-    bar.write = detnni_bar_write;
-    bar.clock = detnni_bar_clock;
-    bar.terminal = DETNNI_TERMINAL();
-#endif
-    return bar;
-}
-
-static void detnni_bar_loss(detnni_text *t, const detnn_progress_bar *bar, int validation)
-{
-    detnni_format(t, "  loss ");
-    detnni_put_float(t, bar->loss, 4);
-    if (!validation) return;
-    detnni_format(t, "  val ");
-    detnni_put_float(t, bar->val_loss, 4);
-}
-
-/* The line in the terminal; last: nothing comes after it. */
-static void detnni_bar_line(detnn_progress_bar *bar, const detnn_progress *p, int validation, int last)
-{
-    char text[256];
-    detnni_text t = { text, sizeof text, 0 };
-    const uint64_t all = bar->fit.epochs * p->samples, done = (p->epoch - bar->first) * p->samples + p->position;
-    const uint64_t seconds = bar->now - bar->since, fresh = done - bar->skipped;
-    size_t i, length;
-    detnni_format(&t, "\repoch %l/%l [", p->epoch - bar->first + 1, bar->fit.epochs);
-    for (i = 0; i < 10; i++) detnni_put(&t, (double)done * 10.0 >= (double)(i + 1) * (double)all ? '=' : ' ');
-    detnni_format(&t, "] %l %%", (uint64_t)(100.0 * ((double)done / (double)all)));
-    if (bar->timed && seconds && fresh) {
-        const uint64_t left = (uint64_t)((double)(all - done) * ((double)seconds / (double)fresh) + 0.5);
-        detnni_format(&t, "  %l samples/s", fresh / seconds);
-        if (!last) {
-            detnni_format(&t, "  %l:", left / 60);
-            detnni_put_number(&t, left % 60, 10, 2);
-            detnni_format(&t, " left");
-        }
-    }
-    detnni_bar_loss(&t, bar, validation);
-    length = t.length;
-    while (t.length < bar->length) detnni_put(&t, ' '); /* over what is left of a longer line */
-    bar->length = length;
-    if (last) detnni_put(&t, '\n');
-    bar->write(bar->user, text, t.length);
-}
-
-/* Begins at the first call of a fit. 1 where a second has begun since the last time. */
-static int detnni_bar_tick(detnn_progress_bar *bar, const detnn_progress *p)
-{
-    const uint64_t now = bar->clock ? bar->clock(bar->user) : 0;
-    if (!bar->started) {
-        bar->started = 1;
-        bar->timed = 0;
-        bar->length = 0;
-        bar->first = p->epoch;
-        bar->now = now;
-    }
-    if (now == bar->now) return 0;
-    bar->now = now;
-    if (!bar->timed) { /* the rate is counted from the beginning of a second */
-        bar->timed = 1;
-        bar->since = now;
-        bar->skipped = (p->epoch - bar->first) * p->samples + p->position;
-    }
-    return 1;
-}
-
-static int detnni_bar_step(void *user, detnn_net *net, const detnn_progress *p)
-{
-    detnn_progress_bar *bar = (detnn_progress_bar *)user;
-    const int answer = bar->fit.on_step ? bar->fit.on_step(bar->fit.user, net, p) : DETNN_GO_ON;
-    const int tick = detnni_bar_tick(bar, p), later = p->epoch > bar->first;
-    const int validation = later && (bar->fit.validation || bar->fit.validation_split > 0.0f);
-    if (!later) bar->loss = p->loss;
-    if (bar->write && bar->terminal && (tick || answer)) detnni_bar_line(bar, p, validation, answer);
-    if (answer) bar->started = 0;
-    return answer;
-}
-
-static int detnni_bar_epoch(void *user, detnn_net *net, const detnn_progress *p)
-{
-    detnn_progress_bar *bar = (detnn_progress_bar *)user;
-    const int answer = bar->fit.on_epoch ? bar->fit.on_epoch(bar->fit.user, net, p) : DETNN_GO_ON;
-    const int tick = detnni_bar_tick(bar, p);
-    const int validation = bar->fit.validation || bar->fit.validation_split > 0.0f;
-    const int last = answer || p->epoch + 1 - bar->first == bar->fit.epochs
-                     || (bar->fit.patience && net->state->stale >= bar->fit.patience);
-    bar->loss = p->loss;
-    bar->val_loss = p->val_loss;
-    if (bar->write && bar->terminal && (tick || last)) detnni_bar_line(bar, p, validation, last);
-    if (bar->write && !bar->terminal) {
-        char text[128];
-        detnni_text t = { text, sizeof text, 0 };
-        detnni_format(&t, "epoch %l/%l", p->epoch + 1 - bar->first, bar->fit.epochs);
-        detnni_bar_loss(&t, bar, validation);
-        detnni_put(&t, '\n');
-        bar->write(bar->user, text, t.length);
-    }
-    if (last) bar->started = 0;
-    return answer;
-}
-
-DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar)
-{
-    detnn_fit_desc inner = *fit;
-    if (fit->on_epoch == detnni_bar_epoch && fit->user == bar) { /* shown before: its callbacks are those of then */
-        inner.on_step = bar->fit.on_step;
-        inner.on_epoch = bar->fit.on_epoch;
-        inner.user = bar->fit.user;
-    }
-    bar->fit = inner;
-    bar->started = 0;
-    fit->on_step = detnni_bar_step;
-    fit->on_epoch = detnni_bar_epoch;
-    fit->user = bar;
-}
-
-/* ==== 20. Level 3: the building blocks ================================================================== */
->>>>>>> main
 
 /* IEEE 754-2019 maximum. */
 static float detnni_maximum(float a, float b)
@@ -10448,7 +10408,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 
 
 
-/* ==== 22. Files, flash images, receipts ================================================================= */
+/* ==== 23. Files, flash images, receipts ================================================================= */
 
 static const char *const detnni_initializer_names[] = { DETNN_INITIALIZERS(DETNNI_TEXT) };
 static const char *const detnni_optimizer_names[] = { DETNN_OPTIMIZERS(DETNNI_TEXT) };
@@ -11923,6 +11883,7 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
     while (detnni_slot_next(net, take ? groups : 1u << DETNNI_WEIGHTS, &slot)) {
         (void)detnni_locate(f, &slot);
         detnni_fetch(net, &slot, 0, slot.rows * slot.cols, detnni_group(net, slot.group) + slot.at);
+    detnni_gpu_changed(net);
     }
     if (take) {
         detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
@@ -13195,19 +13156,8 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_ATOMIC_GET
 #undef DETNNI_ATOMIC_SET
 #undef DETNNI_ATOMIC_SWAP
-<<<<<<< HEAD
-#undef DETNNI_THREAD
-#undef detnni_join
-#undef detnni_lock
-#undef detnni_pause
-#undef detnni_start
-#undef detnni_unlock
-#undef detnni_wait
-#undef detnni_wake
 #undef DETNNI_BOTH
 #undef DETNNI_BOTH_DATA
-=======
->>>>>>> main
 #undef DETNNI_COLUMN_LEVELS
 #undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
@@ -13225,11 +13175,8 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_GUARDED
 #undef DETNNI_HARDWARE_FMA
 #undef DETNNI_HAS
-<<<<<<< HEAD
-#undef DETNNI_INLINE
-=======
 #undef DETNNI_HEADER_MAX
->>>>>>> main
+#undef DETNNI_INLINE
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_CUDA
@@ -13242,14 +13189,11 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_NOINLINE
-<<<<<<< HEAD
 #undef DETNNI_ON_GPU
-=======
 #undef DETNNI_ONE
 #undef DETNNI_ONE_SET
 #undef DETNNI_PATH_MAX
 #undef DETNNI_PROCESS
->>>>>>> main
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
 #undef DETNNI_SEEK
@@ -13265,11 +13209,6 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_NARROW
 #undef DETNNI_WIDE
 #undef DETNNI_ZERO
-<<<<<<< HEAD
-#ifdef __NVCC__
-#pragma nv_diagnostic pop
-#endif
-=======
 #undef detnni_fail
 #undef detnni_join
 #undef detnni_lock
@@ -13281,7 +13220,9 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef detnni_wake
 #undef vu_half
 #undef vu_turn
->>>>>>> main
+#ifdef __NVCC__
+#pragma nv_diagnostic pop
+#endif
 #if defined(__clang__)
 #if defined(__ARM_FEATURE_MVE) || (defined(__arm__) && defined(__ARM_NEON))
 #pragma clang attribute pop
