@@ -21,17 +21,18 @@
  *     3. Public, level 1: create, fit, evaluate, predict, digest
  *     4. Public, level 2: forward, backward, step; weights, snapshots; trace
  *     5. Public, level 3: exact functions, generators, reductions, products, updates on plain arrays
- *    21. Public, level 1: files, flash images, receipts
+ *        (3, continued: files, flash images, receipts)
  *     (implementation, behind DETNN_IMPLEMENTATION)
- *     6. Platform                       13. Network: memory and creation
- *     7. Floating-point guard           14. Trace
- *     8. Errors and text                15. Layers forward and backward
- *     9. SHA-256 and digests            16. Losses and metrics
- *    10. Generators, initializers       17. Optimizers and schedules
- *    11. Kernel bodies (read again for  18. Training, evaluation, prediction
- *        each instruction set)          19. Level 3: the building blocks
- *    12. Choice of kernels              20. Self-test
- *                                       22. Files, flash images, receipts
+ *     6. Platform                       14. Trace
+ *     7. Floating-point guard           15. Threads
+ *     8. Errors and text                16. Layers forward and backward
+ *     9. SHA-256 and digests            17. Losses and metrics
+ *    10. Generators, initializers       18. Optimizers and schedules
+ *    11. Kernel bodies (read again for  19. Training, evaluation, prediction
+ *        each instruction set)          20. CUDA
+ *    12. Choice of kernels              21. Level 3: the building blocks
+ *    13. Network: memory and creation   22. Self-test
+ *                                       23. Files, flash images, receipts
  *
  * MANUAL
  *
@@ -1596,7 +1597,7 @@ static inline DETNNI_UNUSED float detnni_sqrt(float x)
 
 #if DETNN_CUDA
 /* Arithmetic of the GPU's kernels: rounded once each, never contracted, and subnormals kept, under nvcc's
- * -use_fast_math and -ftz=true too, which change the operators and even __fmaf_rn. Kernels use nothing else on floats. */
+ * -use_fast_math and -ftz=true too, which change the operators and even __fmaf_rn. Kernels use nothing else. */
 #ifdef __CUDA_ARCH__
 #define DETNNI_PTX(name, operation) \
 static __device__ inline float name(float a, float b) \
@@ -5319,8 +5320,8 @@ static detnn_result detnni_gpu_end(detnn_net *net, detnn_result r, detnn_error *
 /* Makes up to `most` steps of `batch` rows from place first on, the last maybe shorter; adds them to the state (the
  * epoch's only for a fit). The step after those made is for the CPU where made->steps is less. */
 static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, const struct detnni_order *order,
-                                     uint64_t first, uint64_t end, size_t batch, size_t most, int fit, detnni_made *made,
-                                     detnn_error *err);
+                                     uint64_t first, uint64_t end, size_t batch, size_t most, int fit,
+                                     detnni_made *made, detnn_error *err);
 #else
 static DETNNI_UNUSED detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
 {
@@ -7611,9 +7612,9 @@ static detnn_result detnni_gather(detnn_net *net, const detnn_data *data, const 
 
 /* ---- Prediction and evaluation ---- */
 
-DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnn_net *gpu, detnni_crew crew, const float *x,
-                                                   size_t count, float *y, size_t part, float *a, float *b,
-                                                   detnn_error *err)
+DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnn_net *gpu, detnni_crew crew,
+                                                   const float *x, size_t count, float *y, size_t part, float *a,
+                                                   float *b, detnn_error *err)
 {
     int overflow = 0;
     size_t i, rows;
@@ -8354,9 +8355,9 @@ DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar)
 #include <cuda_pipeline_primitives.h>
 #endif
 
-/* The same bits as the plain kernels of section 11, which are the meaning. Every output is computed by one thread, along
- * its chain, or by one warp for the sums of C4; how the work is cut depends on shapes alone; atomics touch integers
- * only (the largest magnitude, where order does not matter).
+/* The same bits as the plain kernels of section 11, which are the meaning. Every output is computed by one thread,
+ * along its chain, or by one warp for the sums of C4; how the work is cut depends on shapes alone; atomics touch
+ * integers only (the largest magnitude, where order does not matter).
  *
  * A step is a chain of launches, captured once for a fit as a graph. What changes from step to step lies on the device
  * (detnni_gpu_run), so that many steps are queued without the host. Where a loss, gradient or weight becomes so large
@@ -8569,9 +8570,9 @@ static __device__ inline float detnni_g_back(detnn_activation activation, float 
  *
  * A block of 256 threads computes a tile of BM x BN outputs, a thread TM x TN of them in registers, over panels of BK
  * terms that pass through a ring of STAGES panels in shared memory. Loads run ahead of the arithmetic (cp.async from
- * compute capability 8.0 on). Where terms are contiguous in memory (x, dz, w^T) a panel is turned round on its way in, 4 bytes
- * at a time, 8 terms x 4 rows for a warp: full sectors, and no bank conflicts with a pitch of 4 floats more than the tile.
- * Chains are never padded: fma(0, 0, -0) is +0. */
+ * compute capability 8.0 on). Where terms are contiguous in memory (x, dz, w^T) a panel is turned round on its way in,
+ * 4 bytes at a time, 8 terms x 4 rows for a warp: full sectors, and no bank conflicts with a pitch of 4 floats more
+ * than the tile. Chains are never padded: fma(0, 0, -0) is +0. */
 
 /* R rows of `terms` from term k on, zeros outside of [rows][terms]; one: ones in the row after them. */
 template <int R, int BK>
@@ -8629,7 +8630,8 @@ template <int N> static __device__ inline void detnni_g_read(float *to, const fl
 template <int FORM, int BM, int BN, int TM, int TN, int BK, int STAGES>
 static __global__ void __launch_bounds__(256) detnni_k_dense(detnni_gpu_dense p)
 {
-    enum { VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4, WEIGHTS = FORM == DETNNI_WEIGHT_GRADIENT, NODES = WEIGHTS ? 3 : 1 };
+    enum { VM = TM < 4 ? TM : 4, VN = TN < 4 ? TN : 4, WEIGHTS = FORM == DETNNI_WEIGHT_GRADIENT };
+    enum { NODES = WEIGHTS ? 3 : 1, N1 = NODES > 1, N2 = NODES > 2 ? 2 : 0 };
     __shared__ __align__(16) float as[STAGES][BK][BM + 4];
     __shared__ __align__(16) float bs[STAGES][BK][BN + 4];
     const int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32; /* 4 x 8 threads, 4 x 2 warps */
@@ -8648,18 +8650,19 @@ static __global__ void __launch_bounds__(256) detnni_k_dense(detnni_gpu_dense p)
 #define DETNNI_LOAD(panel) \
     do { \
         const size_t at = first + (size_t)(panel) * BK; \
-        detnni_g_panel<BM, BK>(as[(panel) % STAGES], p.a, p.lda, FORM != DETNNI_WEIGHT_GRADIENT, p.a_wide, row, a_rows, at, \
-                               end, one); \
-        detnni_g_panel<BN, BK>(bs[(panel) % STAGES], p.b, p.ldb, FORM == DETNNI_INPUT_GRADIENT, p.b_wide, col, p.cols, at, \
-                               end, 0); \
+        detnni_g_panel<BM, BK>(as[(panel) % STAGES], p.a, p.lda, !WEIGHTS, p.a_wide, row, a_rows, at, end, one); \
+        detnni_g_panel<BN, BK>(bs[(panel) % STAGES], p.b, p.ldb, FORM == DETNNI_INPUT_GRADIENT, p.b_wide, col, p.cols, \
+                               at, end, 0); \
     } while (0)
-#define DETNNI_ROW(i) (row + (size_t)((i) / VM * (BM / (TM / VM)) + ty * VM + (i) % VM))
-#define DETNNI_COL(j) (col + (size_t)((j) / VN * (BN / (TN / VN)) + tx * VN + (j) % VN))
+#define DETNNI_DOWN(i)   ((i) / VM * (BM / (TM / VM)) + ty * VM) /* in the tile, of VM outputs or VN together */
+#define DETNNI_ACROSS(j) ((j) / VN * (BN / (TN / VN)) + tx * VN)
+#define DETNNI_ROW(i) (row + (size_t)(DETNNI_DOWN(i) + (i) % VM))
+#define DETNNI_COL(j) (col + (size_t)(DETNNI_ACROSS(j) + (j) % VN))
 #define DETNNI_TERM(k) \
     do { \
         float a[TM], b[TN]; \
-        for (i = 0; i < TM; i += VM) detnni_g_read<VM>(a + i, &as[t % STAGES][k][i / VM * (BM / (TM / VM)) + ty * VM]); \
-        for (j = 0; j < TN; j += VN) detnni_g_read<VN>(b + j, &bs[t % STAGES][k][j / VN * (BN / (TN / VN)) + tx * VN]); \
+        for (i = 0; i < TM; i += VM) detnni_g_read<VM>(a + i, &as[t % STAGES][k][DETNNI_DOWN(i)]); \
+        for (j = 0; j < TN; j += VN) detnni_g_read<VN>(b + j, &bs[t % STAGES][k][DETNNI_ACROSS(j)]); \
         DETNNI_EACH_OUTPUT acc[i][j] = detnni_g_fma(a[i], b[j], acc[i][j]); \
     } while (0)
 #pragma unroll
@@ -8708,8 +8711,8 @@ static __global__ void __launch_bounds__(256) detnni_k_dense(detnni_gpu_dense p)
             int have = 0;
             v = 0.0f;
             if (leaf & 1) { v = node[0][i][j]; have = 1; }
-            if (leaf & 2) { v = have ? detnni_g_add(node[NODES > 1][i][j], v) : node[NODES > 1][i][j]; have = 1; }
-            if (leaf & 4) { v = have ? detnni_g_add(node[NODES > 2 ? 2 : 0][i][j], v) : node[NODES > 2 ? 2 : 0][i][j]; have = 1; }
+            if (leaf & 2) { v = have ? detnni_g_add(node[N1][i][j], v) : node[N1][i][j]; have = 1; }
+            if (leaf & 4) { v = have ? detnni_g_add(node[N2][i][j], v) : node[N2][i][j]; have = 1; }
             if (leaf & 24) v = have ? detnni_g_add(c[m * p.cols + n], v) : c[m * p.cols + n];
             if (detnni_g_size(v) > largest) largest = detnni_g_size(v);
         } else if (FORM == DETNNI_FORWARD) {
@@ -8721,6 +8724,8 @@ static __global__ void __launch_bounds__(256) detnni_k_dense(detnni_gpu_dense p)
     }
     if (WEIGHTS && p.last) detnni_g_largest(&p.run->largest, largest);
 #undef DETNNI_LOAD
+#undef DETNNI_DOWN
+#undef DETNNI_ACROSS
 #undef DETNNI_ROW
 #undef DETNNI_COL
 #undef DETNNI_TERM
@@ -8894,8 +8899,8 @@ static __device__ inline float detnni_g_cross(const detnni_gpu_losses *p, size_t
     return detnni_g_fma(t, detnni_g_size(t) ? detnni_g_sub(log_sum, detnni_g_sub(z[j], max)) : 0.0f, v);
 }
 #define DETNNI_LOSS(v, j) detnni_g_loss_sum(&p, m, j, z, q, d, &correct, v)
-static __device__ inline float detnni_g_loss_sum(const detnni_gpu_losses *p, size_t m, size_t j, const float *z, float q,
-                                                 float *d, uint32_t *correct, float v)
+static __device__ inline float detnni_g_loss_sum(const detnni_gpu_losses *p, size_t m, size_t j, const float *z,
+                                                 float q, float *d, uint32_t *correct, float v)
 {
     const float t = detnni_g_target(p, m, j);
     float gradient = 0.0f, term;
@@ -9227,8 +9232,9 @@ static detnn_result detnni_gpu_lost(detnn_net *net, detnn_error *err)
     }
     (void)cudaGetLastError();
     detnni_gpu_close(net);
-    return detnni_fail(err, DETNN_ERROR_DEVICE, "the GPU failed (%s): the net is as after step %l and goes on on the CPU",
-                       what, net->state->step);
+    return detnni_fail(err, DETNN_ERROR_DEVICE,
+                       "the GPU failed (%s): the net is as after step %l and goes on on the CPU", what,
+                       net->state->step);
 }
 
 /* The groups of a weight gradient over so many rows, each of *leaves leaves: by shape alone. */
@@ -9287,8 +9293,8 @@ static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
         groups = detnni_gpu_groups(rows, tiles, &leaves); /* the most: fewer rows have fewer */
         if (groups > 1 && groups > ((size_t)1 << 28) / (l->kernel_size + l->outputs))
             return detnni_fail(err, DETNN_ERROR_SIZE,
-                               "device: with batch_max %z, partial sums of layer %z take more than 1 GB on the GPU: take a "
-                               "smaller one and more parts_max", rows, i);
+                               "device: with batch_max %z, partial sums of layer %z take more than 1 GB on the GPU: "
+                               "take a smaller one and more parts_max", rows, i);
         if (groups > 1 && groups * (l->kernel_size + l->outputs) > sums) sums = groups * (l->kernel_size + l->outputs);
     }
     g = (detnni_gpu *)calloc(1, sizeof *g);
@@ -9432,7 +9438,8 @@ static void detnni_gpu_product(detnni_gpu *g, int form, detnni_gpu_dense p)
     do { \
         enum { W = (FORM) == DETNNI_WEIGHT_GRADIENT }; \
         if (tile == 128) \
-            detnni_launch(g, detnni_k_dense<FORM, 128, W ? 64 : 128, 8, W ? 4 : 8, 16, W ? 3 : 2>, blocks, groups, 256, p); \
+            detnni_launch(g, detnni_k_dense<FORM, 128, W ? 64 : 128, 8, W ? 4 : 8, 16, W ? 3 : 2>, blocks, groups, \
+                          256, p); \
         else if (tile == 64) detnni_launch(g, detnni_k_dense<FORM, 64, 64, 4, 4, 16, 4>, blocks, groups, 256, p); \
         else if (tile == 32) detnni_launch(g, detnni_k_dense<FORM, 32, 32, 2, 2, 32, 4>, blocks, groups, 256, p); \
         else detnni_launch(g, detnni_k_dense<FORM, 16, 16, 1, 1, 64, 4>, blocks, groups, 256, p); \
@@ -9560,8 +9567,8 @@ static const float *detnni_gpu_infer(detnn_net *net, const float *x, size_t rows
     return x;
 }
 
-static detnni_gpu_losses detnni_gpu_losses_of(const detnn_net *net, const detnni_rows *data, const float *z, size_t rows,
-                                              float inv, float *d)
+static detnni_gpu_losses detnni_gpu_losses_of(const detnn_net *net, const detnni_rows *data, const float *z,
+                                              size_t rows, float inv, float *d)
 {
     detnni_gpu_losses p;
     DETNNI_ZERO(&p, sizeof p);
@@ -9687,7 +9694,7 @@ static void detnni_gpu_begin(detnn_net *net, const detnn_data *data, size_t batc
         if (data->targets) g->data_targets = detnni_floats(&a, n, net->outputs);
         if (data->weights) g->data_weights = detnni_floats(&a, n, 1);
         if (data->labels) g->data_labels = (uint32_t *)detnni_take(&a, n, sizeof(uint32_t));
-        if (!i && (a.overflow || cudaMalloc(&g->data, a.used) != cudaSuccess)) { /* no room: batches come from the host */
+        if (!i && (a.overflow || cudaMalloc(&g->data, a.used) != cudaSuccess)) { /* batches come from the host */
             (void)cudaGetLastError();
             g->data = 0;
             detnni_gpu_free_data(g);
@@ -9723,8 +9730,8 @@ static void detnni_gpu_trace(detnn_net *net, size_t item, const float *x, float 
         detnni_trace_rows(net, item, host, rows, cols, first);
 }
 
-/* As detnni_forward_rows, detnni_losses and detnni_backward_rows: rows [first, first + rows) of a step of `batch`, which
- * lie in the device's batch. */
+/* As detnni_forward_rows, detnni_losses and detnni_backward_rows: rows [first, first + rows) of a step of `batch`,
+ * which lie in the device's batch. */
 static void detnni_gpu_part(detnn_net *net, const detnni_rows *data, size_t rows, size_t first, size_t batch)
 {
     detnni_gpu *g = net->gpu;
@@ -9910,11 +9917,13 @@ static detnn_result detnni_gpu_parts(detnn_net *net, const detnn_data *data, con
             if (r) return r;
             detnni_gpu_up(g, detnni_gpu_at(net, net->batch_x), batch.x, m * net->inputs * sizeof(float));
             if (batch.targets)
-                detnni_gpu_up(g, detnni_gpu_at(net, net->batch_targets), batch.targets, m * net->outputs * sizeof(float));
+                detnni_gpu_up(g, detnni_gpu_at(net, net->batch_targets), batch.targets,
+                              m * net->outputs * sizeof(float));
             if (batch.labels)
                 detnni_gpu_up(g, detnni_gpu_at(net, (float *)(void *)net->batch_labels), batch.labels,
                               m * sizeof(uint32_t));
-            if (batch.weights) detnni_gpu_up(g, detnni_gpu_at(net, net->batch_weights), batch.weights, m * sizeof(float));
+            if (batch.weights)
+                detnni_gpu_up(g, detnni_gpu_at(net, net->batch_weights), batch.weights, m * sizeof(float));
         } else {
             detnni_gpu_gather p;
             p.run = g->run;

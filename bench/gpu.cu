@@ -1,7 +1,29 @@
 /* Times on a GPU: products beside cuBLAS FP32 (no TF32), in turn in one run, and training steps. Prints CSV lines
  * gpu,case,implementation,median,unit; bench/gpu.sh adds PyTorch's and prints ratios.
  *
- *     gpu [products|steps]               nvcc -x cu -arch=native -O3 bench/gpu.cu -lcublas */
+ *     gpu [products|steps]               nvcc -x cu -arch=native -O3 bench/gpu.cu -lcublas
+ *
+ * What bounds each kernel, and what is expected of it (written before any of it ran on a GPU; P is the measured peak of
+ * fma, B the memory's bandwidth, 4 cycles the latency of an fma):
+ *
+ *   product, tile 128   2 rows in out / P. A thread's 64 fma (forward, input gradient) need 4 loads of 16 bytes from
+ *                       shared memory, 6 of 16 cycles of its bandwidth; expected 0.85 to 0.9 of P. Weight gradient: 32
+ *                       fma for 3 loads, 3 of 8 cycles; 255 registers, so 8 warps on a multiprocessor; expected 0.8.
+ *                       To try: 2 waiting nodes instead of 3 (fewer registers, groups of 8 leaves), stores of 16 bytes.
+ *   product, tile 64    the same work, 16 fma for 2 loads; expected 0.6 to 0.7 of P where it fills the device. With one
+ *                       row of tiles (batch 64) blocks are few: out / 64; the floor is then terms * 32 cycles for a
+ *                       block, and the kernel matrix from memory, 4 in out / B. To try: 64 x 32.
+ *   product, tile 32    4 fma for 2 loads: bound by shared memory at 0.25 to 0.35 of P; it is for shapes that have
+ *                       fewer than 96 tiles of 64.
+ *   product, tile 16    one output for a thread: the chain itself, terms * 4 cycles, is the floor (784: 1.8 us at 1.75
+ *                       GHz); expected terms * 6 cycles.
+ *   join of groups      (groups + 1) * 4 in out / B
+ *   update (Adam)       28 bytes for a weight / B; expected 0.85 of B
+ *   gather, elements    8 to 12 bytes for an element / B; small nets: the launch, 1.5 us in a graph
+ *   losses              a warp for a row; small nets: its launch and 3 passes over a row, 3 to 4 us
+ *   norm                one block: 4096 elements for each of its sums; a large net's 10^4 sums, some 10 us
+ *   a small net's step  784-128-10: 8 launches in a graph, 20 to 30 us at any batch up to 256; to try: one fused kernel
+ *                       for losses and the last layer's products, and no kernel of its own at the step's end */
 #define DETNN_CUDA 1
 #define DETNN_IMPLEMENTATION
 #include "detnn.h"
