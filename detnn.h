@@ -1652,11 +1652,11 @@ static DETNNI_BOTH inline float detnni_g_narrow(double a) { return (float)a; }
 static DETNNI_BOTH inline double detnni_g_wide(float a) { return (double)a; }
 static __device__ inline int detnni_g_greater(float a, float b) { return a > b; }
 #endif
-#define DETNNI_WIDE(x)   detnni_g_wide(x)
-#define DETNNI_NARROW(x) detnni_g_narrow(x)
+#define DETNNI_TO64(x)   detnni_g_wide(x)
+#define DETNNI_TO32(x)   detnni_g_narrow(x)
 #else
-#define DETNNI_WIDE(x)   ((double)(x))
-#define DETNNI_NARROW(x) ((float)(x))
+#define DETNNI_TO64(x)   ((double)(x))
+#define DETNNI_TO32(x)   ((float)(x))
 #endif
 
 /* ==== 7. Floating-point guard =========================================================================== */
@@ -2149,8 +2149,8 @@ static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log(float x, float y)
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
 {
     if (detnni_nan(x) || detnni_float_bits(x) == 0x7f800000) return x;
-    if (DETNNI_WIDE(x) < -1.0) return detnni_float(0x7fc00000);
-    return DETNNI_WIDE(x) > -1.0 ? DETNNI_LOOK_UP(detnni_odd_log1p, x, y) : detnni_float(0xff800000);
+    if (DETNNI_TO64(x) < -1.0) return detnni_float(0x7fc00000);
+    return DETNNI_TO64(x) > -1.0 ? DETNNI_LOOK_UP(detnni_odd_log1p, x, y) : detnni_float(0xff800000);
 }
 
 /* sigmoid(x) = 1/2 + x/4 - x^3/48 + ..., SiLU'(x) = 1/2 + x/2 - x^3/24 + ...: for |x| < 2^-12 the cubic is smaller
@@ -2158,8 +2158,8 @@ static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_log1p(float x, float y)
    go. */
 static DETNNI_BOTH DETNNI_UNUSED float detnni_near_half(float x, double slope)
 {
-    double tie = 1.0 / 4503599627370496.0, y = DETNNI_WIDE(x) * slope + 0.5;
-    return DETNNI_NARROW(detnni_positive(x) ? y - tie : y + tie);
+    double tie = 1.0 / 4503599627370496.0, y = DETNNI_TO64(x) * slope + 0.5;
+    return DETNNI_TO32(detnni_positive(x) ? y - tie : y + tie);
 }
 DETNNI_INLINE int detnni_is_small(float x) { return (detnni_float_bits(x) & 0x7fffffff) < 0x39800000; }
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
@@ -13215,8 +13215,8 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_WASM
 #undef DETNNI_X86
 #undef DETNNI_X87
-#undef DETNNI_NARROW
-#undef DETNNI_WIDE
+#undef DETNNI_TO32
+#undef DETNNI_TO64
 #undef DETNNI_ZERO
 #undef detnni_fail
 #undef detnni_join

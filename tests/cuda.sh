@@ -33,7 +33,7 @@ ptx() { # FLAGS
 }
 printf '#define DETNN_CUDA 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >$work/cuda.cu
 if [ -n "$NVCC" ]; then
-    ok "nvcc: sm_75, sm_80, sm_90, no warning" $NVCC -x cu -Werror all-warnings -Xcompiler -Wall -I. -DDETNN_PORTABLE=1 \
+    ok "nvcc: sm_75, sm_80, sm_90, no warning" $NVCC -x cu -Werror all-warnings -I. \
         -gencode arch=compute_75,code=sm_75 -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
         -c $work/cuda.cu -o $work/cuda.o
     for arch in 75 90; do ok "PTX of sm_$arch under -use_fast_math" ptx "-arch=compute_$arch -use_fast_math"; done
