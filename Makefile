@@ -11,16 +11,12 @@
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
-<<<<<<< HEAD
-#   make bench      times against other libraries, as far as they are installed (GROUP=functions)
-#   make gpu-check  what only a GPU can show, with nvcc and a GPU (8 minutes)
-#   make gpu-bench  times on a GPU beside cuBLAS and PyTorch (8 minutes)
-=======
 #   make fuzz       the loader under libFuzzer and AFL++, FUZZ_SECONDS (600) each
 #   make bench      times against other libraries, as far as they are installed (make bench-deps, as root), and writes
 #                   build/bench.csv; GROUP=products alone; make bench-readme puts its tables into README.md
 #   make install    detnn.h with its pkg-config and CMake files (PREFIX=/usr/local, DESTDIR); make uninstall
->>>>>>> main
+#   make gpu-check  what only a GPU can show, with nvcc and a GPU (8 minutes)
+#   make gpu-bench  times on a GPU beside cuBLAS and PyTorch (8 minutes)
 #   make clean
 #
 # CC, CFLAGS and DETNN_DATA (a folder with optdigits or MNIST for the demo) may be given.
@@ -34,12 +30,8 @@ TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-<<<<<<< HEAD
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions gpu-check gpu-bench clean
-=======
 .PHONY: help demo check examples web deps check-all platforms size oracle prove fuzz bench bench-readme bench-deps bench-functions \
-    install uninstall clean
->>>>>>> main
+    gpu-check gpu-bench install uninstall clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
