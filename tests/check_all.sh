@@ -34,17 +34,27 @@ golden() { # FLAGS COMPILER RUNNER ID: the golden trainings, by all sets of kern
     $cc $flags -I. -x "${lang:-c}" tests/golden.c -o "$id" || return 1
     for isa in "" "--isa plain" "--parts" "--workers 2" "--workers 64"; do $run "$id" $isa --check tests/golden.txt || return 1; done
 }
-every_test() { # FLAGS COMPILER RUNNER ID: all test programs
-    local flags=$1 cc=$2 run=$3 id=$4 t
+implementation() { # FLAGS COMPILER ID: an object for tests to link
+    printf '#define DETNN_THREADS 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$3.impl.c"
+    $2 $1 -I. -x "${lang:-c}" -c "$3.impl.c" -o "$3.o"
+}
+every_test() { # FLAGS COMPILER RUNNER ID: all test programs; as make check, those about the sets alone have all of them
+    local flags=$1 cc=$2 run=$3 id=$4 t how
+    implementation "$flags" "$cc" "$id" || return 1
     for t in $tests; do
-        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -o "$id.run" -lpthread -lm && $run "$id.run" || { echo "$t"; return 1; }
+        how=
+        case $t in *kernels.c | *hard.c) ;; *) how=-DDETNN_PORTABLE=1 ;; esac
+        grep -q detnni_ "$t" || how="-DTEST_LINKED $id.o"
+        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -x none $how -o "$id.run" -lpthread -lm && $run "$id.run" ||
+            { echo "$t"; return 1; }
     done
 }
 warnings() { # COMPILER STANDARD LANGUAGE ID: no warning, with the implementation and without
     printf '#include "detnn.h"\nint main(void) { return 0; }\n' >"$4.c"
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return 0; }\n' >"$4.i.c"
-    $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.c" -o "$4.o" && $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.i.c" -o "$4.o" &&
-        $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -DDETNN_STATIC=1 -c "$4.i.c" -o "$4.o"
+    case $2 in c99 | c++11) o=-O2 ;; *) o=-O0 ;; esac # some need optimisation, which takes long
+    $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.c" -o "$4.o" && $1 -std="$2" -x "$3" $warn -Werror -I. $o -c "$4.i.c" -o "$4.o" &&
+        $1 -std="$2" -x "$3" $warn -Werror -I. -DDETNN_STATIC=1 -c "$4.i.c" -o "$4.o"
 }
 # Every warning that clang has, but: padding of structs; kinds that default takes in; functions and tables that some
 # builds do not use and are marked so; == of floats that is meant; declarations among statements, C's plain arrays and
@@ -93,13 +103,12 @@ prove() { # FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary f
 threads() { # ID: no data race
     local t
     for t in test_symptoms test_memory test_threads; do
-        clang -O1 -g -fsanitize=thread -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
+        clang -O1 -g -fsanitize=thread -DDETNN_PORTABLE=1 -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
     done
 }
 fast() { # COMPILER ID: the implementation under -Ofast, the tests that link it not
     local t
-    printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$2.c"
-    $1 -Ofast -I. -c "$2.c" -o "$2.o" || return 1
+    implementation -Ofast "$1" "$2" || return 1
     for t in $tests; do
         grep -q detnni_ "$t" && continue
         $1 -O0 -DTEST_LINKED -I. -Itests "$t" "$2.o" -o "$2" -lpthread -lm && "$2" || { echo "$t"; return 1; }
@@ -110,7 +119,7 @@ drawn() { # FLAGS COMPILER RUNNER ID: the demo on digits that it draws itself
 }
 oracle() { python3 tests/oracle.py >"$1.txt" && diff "$1.txt" tests/golden.txt; }
 leaks() { # ID: nothing but what the manual names stays defined, and only detnn_ symbols are exported
-    echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -x c - | awk '/#define DETNNI_/ { print $2 }' |
+    echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -DDETNN_THREADS=1 -x c - | awk '/#define (DETNNI_|detnni_)/ { print $2 }' |
         grep -vxE 'DETNNI_(ALPHA\(activation\)|START|DONE)'
     [ $? = 1 ] || return 1
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$1.c"
