@@ -74,7 +74,7 @@ static unsigned char file[40000], other[40000];
 
 static char *path_of(const char *name)
 {
-    static char path[2][128];
+    static char path[2][400];
     static int turn;
     turn = !turn;
     snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
