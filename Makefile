@@ -7,7 +7,8 @@
 #   make oracle     runs the slow, exact reimplementation in Python and compares it with tests/golden.txt
 #   make prove      tries the elementary functions on all 2^32 inputs against MPFR (about 2 hours of processor time;
 #                   it goes on where it was stopped); SAMPLE=256 tries every 256th part, at places that SEED chooses
-#   make bench      times against other libraries, as far as they are installed (GROUP=functions)
+#   make bench      times against other libraries, as far as they are installed (GROUP=functions, or m4: a Cortex-M4
+#                   in qemu)
 #   make clean
 #
 # CC, CFLAGS and DETNN_DATA (a folder with optdigits or MNIST for the demo) may be given.
@@ -22,7 +23,7 @@ EXAMPLES = $(filter-out digits,$(patsubst examples/%.c,%,$(wildcard examples/*.c
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples deps check-all oracle prove bench bench-functions clean
+.PHONY: help demo check examples deps check-all oracle prove bench bench-functions bench-m4 clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -77,17 +78,22 @@ oracle: build/golden
 	diff build/oracle.txt tests/golden.txt
 	@echo "the oracle agrees with tests/golden.txt"
 
-# Both ways that a compiler may take a * b + c in the scalar code; the vector sets are in both builds.
+# Both ways that a compiler may take a * b + c in the scalar code, and the functions in integers; the vector sets are in
+# all builds.
+INTEGERS = -v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu
 SEED = $(shell date +%s)
 prove: | build
 	$(CC) -O2 -I. tests/prove.c -o build/prove -lmpfr -lgmp -lm
 	$(CC) -O2 -mfma -I. tests/prove.c -o build/prove_fma -lmpfr -lgmp -lm
+	$(CC) -O2 -DDETNN_INTEGER_FUNCTIONS=1 -I. tests/prove.c -o build/prove_integers -lmpfr -lgmp -lm
 ifdef SAMPLE
 	build/prove -s $(SAMPLE) -r $(SEED)
 	build/prove_fma -v scalar -s $(SAMPLE) -r $(SEED)
+	build/prove_integers $(INTEGERS) -s $(SAMPLE) -r $(SEED)
 else
 	build/prove -o build/prove.state
 	build/prove_fma -v scalar -o build/prove.state
+	build/prove_integers $(INTEGERS) -o build/prove.state
 endif
 
 GROUP = functions
@@ -101,6 +107,9 @@ bench-functions: | build
 	@build/bench_functions | tee build/bench_functions.log | grep -v '^functions,'
 	@{ echo group,case,implementation,median,unit; grep '^functions,' build/bench_functions.log; } >build/bench.csv
 	@echo "build/bench.csv written"
+
+bench-m4:
+	@sh bench/m4.sh
 
 clean:
 	rm -rf build

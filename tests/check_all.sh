@@ -51,7 +51,8 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
     for f in 0xffe 0xffd 0xffb 0xff7 0xfef 0xfdf 0xfbf 0xf7f 0xeff 0xdff 0xbff 0x7ff 0x000 0x001; do
         gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f "$1.c" -o "$1" && "$1" || { echo "DETNN_FEATURES=$f"; return 1; }
     done
-    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 "-DDETNN_FREESTANDING=1 -ffreestanding"; do
+    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1 \
+        "-DDETNN_FREESTANDING=1 -ffreestanding"; do
         gcc -std=c99 $warn -Werror -O1 -I. $f "$1.c" -o "$1" && "$1" || { echo "$f"; return 1; }
     done
 }
@@ -102,6 +103,10 @@ lang=c
 row "golden: gcc -m32 -msse2 -mfpmath=sse" gcc golden "-O2 -m32 -msse2 -mfpmath=sse" gcc ""
 row "golden: gcc -m32 (x87 flags)" gcc golden "-O2 -m32" gcc ""
 row "golden: plain C only" gcc golden "-O2 -DDETNN_PORTABLE=1" gcc ""
+row "golden: plain C only, functions in integers" gcc golden "-O2 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1" gcc ""
+row "golden: functions in integers, clang" clang golden "-O2 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1" clang ""
+tests="tests/test_hard.c tests/test_kernels.c tests/test_selftest.c" row "numeric tests: functions in integers, undefined behaviour" clang every_test \
+    "-std=c99 -O1 -g -DDETNN_INTEGER_FUNCTIONS=1 -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
 row "golden: s390x, big-endian (qemu)" s390x-linux-gnu-gcc golden "-O1 -static" s390x-linux-gnu-gcc qemu-s390x
 row "golden: s390x, contracted and fast (qemu)" s390x-linux-gnu-gcc golden "-O2 -Ofast -static" s390x-linux-gnu-gcc qemu-s390x
 row "golden: aarch64, NEON (qemu)" aarch64-linux-gnu-gcc golden "-O2 -static" aarch64-linux-gnu-gcc qemu-aarch64
@@ -126,6 +131,8 @@ for s in c++11 c++14 c++17 c++20; do
 done
 row "elementary functions: a sample, every set of kernels" gcc prove "" ""
 row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
+row "elementary functions: a sample, in integers" gcc prove -DDETNN_INTEGER_FUNCTIONS=1 \
+    "-v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
