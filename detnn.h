@@ -361,7 +361,7 @@
 #endif
 
 /* DETNN_INTEGER_FUNCTIONS 1: the plain kernels compute exp, log, expm1, tanh, sigmoid, softplus and silu in integers
- *                     (section 5): the same bits, 4 to 9 times as fast where binary64 is software, as the default says. */
+ *                     (section 5): the same bits, 5 to 9 times as fast where binary64 is software, as the default says. */
 #ifndef DETNN_INTEGER_FUNCTIONS
 #if (defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))) || defined(__XTENSA__) || \
     (defined(__riscv) && !(defined(__riscv_flen) && __riscv_flen >= 64)) || defined(__mips_soft_float) || \
@@ -942,15 +942,15 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 
    Cortex-M4 (binary32 in hardware), gcc 12.2 -Os: flash of one function with all that it calls and its constants, and
    instructions per call (bench/m4.sh, which qemu counts; arguments -8 .. 8). Functions share parts: the seven together
-   take 3028 bytes, in binary64 5816.
+   take 3088 bytes, in binary64 5816.
                   integers             binary64                                 binary64
-      exp         840 B    321      2716 B   1426           log1p       3304 B   2552
-      log        1112 B    490      3256 B   2357           erf         3176 B   3359
-      expm1      1168 B    405      2900 B   2009           gelu        3996 B   5071
-      tanh       1000 B    411      3000 B   2721           gelu_grad   3884 B   5133
-      sigmoid    1168 B    401      2996 B   2084           silu_grad   3380 B   2509
-      softplus   1768 B    744      3692 B   3739           sin2pi      2872 B   1763
-      silu       1224 B    426      3076 B   2220           cos2pi      3140 B   1881 */
+      exp         864 B    215      2716 B   1426           log1p       3304 B   2552
+      log        1144 B    428      3256 B   2357           erf         3176 B   3359
+      expm1      1200 B    295      2900 B   2009           gelu        3996 B   5071
+      tanh       1040 B    297      3000 B   2721           gelu_grad   3884 B   5133
+      sigmoid    1208 B    291      2996 B   2084           silu_grad   3380 B   2509
+      softplus   1792 B    571      3692 B   3739           sin2pi      2872 B   1763
+      silu       1264 B    304      3076 B   2220           cos2pi      3140 B   1881 */
 #define DETNN_FUNCTIONS(F) /* their names, for lists */                                                  \
     F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu)               \
     F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
@@ -1160,8 +1160,10 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 
 #if DETNNI_GNU
 #define DETNNI_RARE(x) __builtin_expect(x, 0)
+#define DETNNI_INLINE  static inline __attribute__((always_inline, unused)) /* under -Os too */
 #else
 #define DETNNI_RARE(x) (x)
+#define DETNNI_INLINE  static inline
 #endif
 
 /* The sets of kernels, for #if. */
@@ -1743,7 +1745,7 @@ static DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
 typedef struct detnni_wide { uint64_t v; int e; } detnni_wide;
 
 /* a * b / 2^64, less 0 .. 3 */
-static DETNNI_UNUSED uint64_t detnni_high(uint64_t a, uint64_t b)
+DETNNI_INLINE uint64_t detnni_high(uint64_t a, uint64_t b)
 {
     const uint32_t ah = (uint32_t)(a >> 32), al = (uint32_t)a, bh = (uint32_t)(b >> 32), bl = (uint32_t)b;
     return (uint64_t)ah * bh + ((uint64_t)ah * bl >> 32) + ((uint64_t)al * bh >> 32);
@@ -8033,6 +8035,7 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 #undef DETNNI_GUARDED
 #undef DETNNI_HARDWARE_FMA
 #undef DETNNI_HAS
+#undef DETNNI_INLINE
 #undef DETNNI_INTEGER_LIST
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
