@@ -80,7 +80,7 @@ oracle: build/golden
 
 # Both ways that a compiler may take a * b + c in the scalar code, and the functions in integers; the vector sets are in
 # all builds.
-INTEGERS = -v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu
+INTEGERS = -v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad
 SEED = $(shell date +%s)
 prove: | build
 	$(CC) -O2 -I. tests/prove.c -o build/prove -lmpfr -lgmp -lm

@@ -360,8 +360,9 @@
 #define DETNN_PORTABLE 0
 #endif
 
-/* DETNN_INTEGER_FUNCTIONS 1: the plain kernels compute exp, log, expm1, tanh, sigmoid, softplus and silu in integers
- *                     (section 5): the same bits, 5 to 9 times as fast where binary64 is software, as the default says. */
+/* DETNN_INTEGER_FUNCTIONS 1: the plain kernels compute exp, log, expm1, tanh, sigmoid, softplus, silu and silu_grad in
+ *                     integers (section 5): the same bits, 5 to 9 times as fast where binary64 is software, which the
+ *                     default finds out. */
 #ifndef DETNN_INTEGER_FUNCTIONS
 #if (defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))) || defined(__XTENSA__) || \
     (defined(__riscv) && !(defined(__riscv_flen) && __riscv_flen >= 64)) || defined(__mips_soft_float) || \
@@ -930,27 +931,30 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
    the contraction of a * b + c.
 
-   Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus and silu are computed in
-   64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f) / 16 is exact to 2^-63, and
-   e^-a = 2^-n T[j] (1 - f S(f)), a table of 16 and a polynomial of degree 6 that is right to 2^-64.4: so the error is
-   below 2^-59.1 of the value. Where n = j = 0, 1 - e^-a is f S(f), with f as exact as x; else at least 0.04: its error
-   is below 2^-55.6 of it. All but exp and log are made of these two, by 1 / d from Newton's method (2^-59.4 of it) and
-   log z = 2 atanh((z - 1) / (z + 1)), |log z| < 0.35, a polynomial of degree 8 (2^-57.1 with its division). In all, in
-   ulps: exp 0.02, expm1 and tanh 0.2, sigmoid and silu 0.07, log 0.03, softplus 0.06, and 0.03 where x > -0.88. No value
-   is nearer to a middle but the ties of sigmoid and silu, |x| < 2^-12, which 1/2 + x/4 - x^3/48 decides: so there is no
-   table of inputs, no second try, and no binary64. Tried as above on all 2^32 inputs, 0 wrong.
+   Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
+   silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f) /
+   16 is right to 2^-63, and e^-a = 2^-n T[j] (1 - f S(f)): a table of 16, and a polynomial of degree 6 that is
+   right to 2^-64.4. The error is below 2^-59.1 of the value. Where n = j = 0, 1 - e^-a is f S(f), with an f of as
+   many digits as x; else it is at least 0.04: its error is below 2^-55.6 of it. The others are made of these two, 1
+   / d by Newton's method (2^-59.4), and log z = 2 atanh((z - 1) / (z + 1)), |log z| < 0.35, a polynomial of degree
+   8 (2^-57.1 with its division). In all, in ulps: exp 0.02, expm1 and tanh 0.2, sigmoid and silu 0.07, log 0.03,
+   softplus 0.06, and 0.03 where x > -0.88, silu_grad 0.2, and 2^-61 near its root. No value is nearer to a middle
+   but the ties of sigmoid and silu, |x| < 2^-12, which 1/2 + x/4 - x^3/48 decides, and those of silu_grad, |x| <
+   2^-15, alike. So there is no table of inputs, no second try, and no binary64. Tried as above on all 2^32 inputs,
+   0 wrong.
 
    Cortex-M4 (binary32 in hardware), gcc 12.2 -Os: flash of one function with all that it calls and its constants, and
-   instructions per call (bench/m4.sh, which qemu counts; arguments -8 .. 8). Functions share parts: the seven together
-   take 3088 bytes, in binary64 5816.
+   instructions per call (bench/m4.sh: qemu counts them; arguments from -8 to 8). Functions share parts: the eight
+   together take 3.7 KB, in binary64 6.2 KB.
                   integers             binary64                                 binary64
       exp         864 B    215      2716 B   1426           log1p       3304 B   2552
-      log        1144 B    428      3256 B   2357           erf         3176 B   3359
-      expm1      1200 B    295      2900 B   2009           gelu        3996 B   5071
+      log        1144 B    468      3256 B   2357           erf         3176 B   3359
+      expm1      1208 B    317      2900 B   2009           gelu        3996 B   5071
       tanh       1040 B    297      3000 B   2721           gelu_grad   3884 B   5133
-      sigmoid    1208 B    291      2996 B   2084           silu_grad   3380 B   2509
-      softplus   1792 B    571      3692 B   3739           sin2pi      2872 B   1763
-      silu       1264 B    304      3076 B   2220           cos2pi      3140 B   1881 */
+      sigmoid    1208 B    291      2996 B   2084           sin2pi      2872 B   1763
+      softplus   1800 B    616      3692 B   3739           cos2pi      3140 B   1881
+      silu       1264 B    304      3076 B   2220
+      silu_grad  1824 B    442      3380 B   2509 */
 #define DETNN_FUNCTIONS(F) /* their names, for lists */                                                  \
     F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu)               \
     F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
@@ -1788,7 +1792,7 @@ static DETNNI_UNUSED uint64_t detnni_reciprocal(uint64_t d)
 {
     const uint32_t h = (uint32_t)(d >> 32);
     uint32_t r = 0xffffffffu / (h >> 16), e;
-    r = (uint32_t)(((uint64_t)r * (uint32_t)((((uint64_t)1 << 49) - (uint64_t)h * r - r) >> 17)) >> 17); /* not above 1/d */
+    r = (uint32_t)(((uint64_t)r * (uint32_t)((((uint64_t)1 << 49) - (uint64_t)h * r - r) >> 17)) >> 17); /* <= 1/d */
     e = (uint32_t)((((uint64_t)1 << 62) - (uint64_t)h * r - ((uint64_t)(uint32_t)d * r >> 32)) >> 2);
     e += (uint32_t)((uint64_t)e * e >> 60);
     return ((uint64_t)r << 32) + ((uint64_t)e * r >> 28);
@@ -1875,8 +1879,8 @@ static DETNNI_UNUSED float detnni_integer_tanh(float x)
     return detnni_rounded(b ^ a, 0, detnni_high(rest.v, p), rest.e + 1);
 }
 
-/* For |x| < 2^-12 it is 1/2 + x/4 - x^3/48: of these, the first two are often a tie (times x too, for SiLU), so that the
-   third is rounded up, and the second where it is less than one unit. */
+/* For |x| < 2^-12 it is 1/2 + x/4 - x^3/48: of these, the first two are often a tie (times x too, for SiLU), so that
+   the third is rounded up, and the second where it is less than one unit. */
 static DETNNI_UNUSED detnni_wide detnni_sigmoid_of(uint32_t b)
 {
     const uint32_t a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
@@ -1910,9 +1914,41 @@ static DETNNI_UNUSED float detnni_integer_silu(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
     const detnni_wide y = detnni_sigmoid_of(b);
-    const int e = (int)(a >> 23) - 126;
+    const uint32_t m = a < 0x800000 ? a << 9 : a << 8 | 0x80000000u;
     if (a >= 0x7f800000) return b == 0xff800000u ? -0.0f : x;
-    return detnni_rounded(b ^ a, 0, detnni_high(y.v, (uint64_t)(e > -126 ? a << 8 | 0x80000000u : a << 9) << 32), y.e + e);
+    return detnni_rounded(b ^ a, 0, detnni_high(y.v, (uint64_t)m << 32), y.e + (int)(a >> 23) - 126);
+}
+
+/* With p = e^-|x|, q = 1 + p: f = p (q - |x|) / q^2 for x < 0, else 1 - f; 1/2 + x/2 and less for the smallest x */
+static DETNNI_UNUSED float detnni_integer_silu_grad(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    const int e = (int)(a >> 23) - 127, s = e < 0 ? 0 : e;
+    detnni_wide f, d;
+    uint64_t p, r, q;
+    int n, less;
+    if (a < 0x38000000) { /* 2^-15: sigmoid(2 x), but for the third term, which only breaks ties */
+        f = detnni_sigmoid_of(a < 0x800000 ? b : b + 0x800000);
+        return detnni_rounded(0, 0, f.v, f.e);
+    }
+    if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? 1.0f : -0.0f;
+    p = detnni_exp_of(a, 0, &n, 0);
+    r = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+    q = ((uint64_t)1 << (62 - s)) + detnni_down(p, n + 1 + s); /* q and |x| in units of 2^(s - 62) */
+    d.v = (uint64_t)m << (31 + e - s);
+    less = q < d.v;
+    d.v = less ? d.v - q : q - d.v;
+    d.e = 2 + s;
+    f.v = detnni_high(detnni_high(p, r) << 1, r);
+    f.e = 2 - n;
+    f = detnni_wide_normal(f);
+    d = detnni_wide_normal(d);
+    f.v = detnni_high(f.v, d.v);
+    f.e += d.e;
+    if (b != a) return detnni_rounded(less ? 0x80000000u : 0, 0, f.v, f.e);
+    p = detnni_down(f.v, 2 - f.e);
+    q = (uint64_t)1 << 62;
+    return detnni_rounded(0, 0, less ? q + p : q - p, 2);
 }
 
 DETNNI_DATA uint64_t detnni_atanh_terms[9] = { /* atanh(s) / s in x = 1 - 32 s^2, over 2^63 */
@@ -2001,8 +2037,8 @@ static DETNNI_UNUSED float detnni_integer_softplus(float x)
 #undef DETNNI_TINY
 
 /* Those functions, and the others */
-#define DETNNI_INTEGER_LIST(F) F(exp) F(log) F(expm1) F(tanh) F(sigmoid) F(softplus) F(silu)
-#define DETNNI_BINARY64_LIST(F) F(log1p) F(erf) F(gelu) F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
+#define DETNNI_INTEGER_LIST(F) F(exp) F(log) F(expm1) F(tanh) F(sigmoid) F(softplus) F(silu) F(silu_grad)
+#define DETNNI_BINARY64_LIST(F) F(log1p) F(erf) F(gelu) F(gelu_grad) F(sin2pi) F(cos2pi)
 
 /* ==== 10. Generators, initializers ====================================================================== */
 

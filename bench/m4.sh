@@ -22,7 +22,7 @@ for route in 0 1; do $cc -I. -DDETNN_INTEGER_FUNCTIONS=$route -c $work/detnn.c -
 one 0 detnn_none -DNOTHING
 none=$bytes
 printf '%-12s %8s %12s %8s %12s\n' function bytes instructions binary64: ''
-for f in exp log expm1 tanh sigmoid softplus silu log1p erf gelu gelu_grad silu_grad sin2pi cos2pi; do
+for f in exp log expm1 tanh sigmoid softplus silu silu_grad log1p erf gelu gelu_grad sin2pi cos2pi; do
     one 0 detnn_$f
     old_bytes=$((bytes - none)) old_count=$count
     one 1 detnn_$f

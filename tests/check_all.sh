@@ -132,7 +132,7 @@ done
 row "elementary functions: a sample, every set of kernels" gcc prove "" ""
 row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
 row "elementary functions: a sample, in integers" gcc prove -DDETNN_INTEGER_FUNCTIONS=1 \
-    "-v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu"
+    "-v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
