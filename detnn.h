@@ -932,12 +932,12 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    the contraction of a * b + c.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
-   silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f) /
-   16 is right to 2^-63, and e^-a = 2^-n T[j] (1 - f S(f)): a table of 16, and a polynomial of degree 6 that is
-   right to 2^-64.4. The error is below 2^-59.1 of the value. Where n = j = 0, 1 - e^-a is f S(f), with an f of as
-   many digits as x; else it is at least 0.04: its error is below 2^-55.6 of it. The others are made of these two, 1
-   / d by Newton's method (2^-59.4), and log z = 2 atanh((z - 1) / (z + 1)), |log z| < 0.35, a polynomial of degree
-   8 (2^-57.1 with its division). In all, in ulps: exp 0.02, expm1 and tanh 0.2, sigmoid and silu 0.07, log 0.03,
+   silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
+   is right to 2^-63, and e^-a = 2^-n T[j] (1 - f S(f)): a table of 16, and a polynomial of degree 6 that is right
+   to 2^-64.4. The error is below 2^-59.1 of the value. Where n = j = 0, 1 - e^-a is f S(f), with an f of as many
+   digits as x; else it is at least 0.04: its error is below 2^-55.6 of it. The others are made of these two, 1/d by
+   Newton's method (2^-59.4), and log z = 2 atanh((z - 1) / (z + 1)), |log z| < 0.35, a polynomial of degree 8
+   (2^-57.1 with its division). In all, in ulps: exp 0.02, expm1 and tanh 0.2, sigmoid and silu 0.07, log 0.03,
    softplus 0.06, and 0.03 where x > -0.88, silu_grad 0.2, and 2^-61 near its root. No value is nearer to a middle
    but the ties of sigmoid and silu, |x| < 2^-12, which 1/2 + x/4 - x^3/48 decides, and those of silu_grad, |x| <
    2^-15, alike. So there is no table of inputs, no second try, and no binary64. Tried as above on all 2^32 inputs,
