@@ -11,14 +11,17 @@
  * and plain #include "detnn.h" wherever else it is used. No -lm, no build system, no other file.
  *
  * CONTENTS
- *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits
+ *     Manual        M1 first steps, M2 memory, M3 errors, M4 training, M5 sameness and its limits,
+ *                   M6 threads, M7 files
  *     Contract      C1 arithmetic ... C12 a worked trace: all that a program in another language
  *                   needs to reproduce every bit
+ *     Files         F1 tensors, F2 metadata, F3 what is refused, F4 receipts: what a reader or writer needs
  *     1. Configuration
  *     2. Public: errors, kinds, layers, losses, optimizers, descriptions
  *     3. Public, level 1: create, fit, evaluate, predict, digest
  *     4. Public, level 2: forward, backward, step; weights, snapshots; trace
  *     5. Public, level 3: exact functions, generators, reductions, products, updates on plain arrays
+ *    21. Public, level 1: files, flash images, receipts
  *     (implementation, behind DETNN_IMPLEMENTATION)
  *     6. Platform                       13. Network: memory and creation
  *     7. Floating-point guard           14. Trace
@@ -28,6 +31,7 @@
  *    11. Kernel bodies (read again for  18. Training, evaluation, prediction
  *        each instruction set)          19. Level 3: the building blocks
  *    12. Choice of kernels              20. Self-test
+ *                                       22. Files, flash images, receipts
  *
  * MANUAL
  *
@@ -111,6 +115,30 @@
  * stays on the caller's thread. Tasks set and restore the floating-point mode of the thread they run on.
  * detnn_predict_const and level 3 stay on the calling thread. Each worker costs its own scratch (detnn_net_size counts
  * it).
+ *
+ * M7. Files. detnn_save writes a model, detnn_load makes the net again:
+ *
+ *         if (detnn_save(net, "model.safetensors", 0, &err)) ...
+ *         if (detnn_load(&net, "model.safetensors", 0, &err)) ...
+ *
+ * The file is a safetensors file (format in F1 to F3), the same bytes on every platform. PyTorch's load_file gives
+ * the state_dict of the torch.nn.Sequential that is the same net; what PyTorch saved of one, detnn_load_into takes
+ * into a net that was made for it. With detnn_save_desc.state the training state is in it too: load it on any
+ * machine, fit the epochs that remain (M4), and the bits are those of a fit that was never moved. Loading checks the
+ * whole file before it believes anything: its JSON is read without recursion, at most 100000000 bytes of it; names,
+ * types, shapes, offsets; that tensors neither overlap nor leave holes nor come twice; that values are finite; the
+ * digests; and the test vector, one input and its outputs, which this machine must predict to the bit (SELFTEST where
+ * it does not). Reading allocates one block of the file's own size (from memory: nothing) and then the net, whose
+ * weights were found in the file; desc.memory_max bounds it. Not in a file: batch_max, parts_max, isa, memory.
+ *     detnn_save replaces a file in one step: it writes one beside it (path.<16 digits>.tmp), flushes it to disk,
+ * renames it and flushes the folder (POSIX; Windows: _commit and MoveFileEx; elsewhere rename alone). A process that
+ * is killed may leave the one beside it. A symbolic link is replaced, not followed.
+ *     detnn_export_c writes C source for flash: weights as constants, used where they lie, in float32, or kernels in
+ * bfloat16 (half the room) or int8 (a quarter; w = float(q) * scale, one scale for each unit, its largest weight
+ * being 127 scales). Both predict to the bit as the net with kernels so rounded; the source and detnn_export_cost
+ * say what the rounding costs, on data that are given in loss and accuracy. Standardize and biases stay float32.
+ *     detnn_fit_receipt writes a small text about a training; detnn_verify_receipt does it again and says at which
+ * epoch it parted.
  *
  * CONTRACT, version 1
  *
@@ -306,6 +334,60 @@
  *     moments of the kernel bdf9e3a6 3ca697c3 and 3ac3230a 382d747b, of the bias bda697c3 and 3a2d747b
  *     kernel 3ec54ce9 3f89c40a, bias 3e000000; net 8c55b560..., state (one step by
  *     detnn_train_batch: step 1, all other counters 0, loss_sum 0, best 7f800000 0 0) 6a99cc68...
+ *
+ * FILES, format 1
+ *
+ * F1. Tensors. A file is 8 bytes with the header's length N, little-endian; N bytes of header, JSON, filled up with
+ * spaces so that N is a multiple of 8; the tensors' bytes without gaps. The header is an object: "__metadata__" with
+ * strings (F2), and for each tensor "name":{"dtype":"F32","shape":[...],"data_offsets":[begin,end]}, counted from the
+ * first byte behind the header. Elements are binary32, little-endian, row-major. detnn writes no spaces elsewhere and
+ * tensors in the order of the digest (C11); it reads any order and spaces.
+ *     A layer's number is that of its module in torch.nn.Sequential: a dense layer is one module where it is linear,
+ * else two (Linear and the activation), every other layer is one. Dense has "<number>.weight", shape [units][inputs]
+ * (the kernel transposed), and "<number>.bias" [units]; standardize, in PyTorch a module of one's own, has the
+ * buffers "<number>.mean" and "<number>.deviation" [inputs]. A training state has more tensors, after those: the same
+ * names with .moment1 for all dense layers, then .moment2, as far as the optimizer has them, then with .best where
+ * has_best is 1, for all layers. (PyTorch's load_state_dict takes such a file with strict=False.)
+ *
+ * F2. Metadata, in this order. Whole numbers are decimal without leading zeros, X is a binary32 and Y a binary64 as
+ * its bits in 8 and 16 lower-case hexadecimal digits, flags are 0 or 1, names are those of the header's lists
+ * (DETNN_ACTIVATIONS and so on), words are apart by one space. test and state may be missing; a file of another
+ * program has none of them, and other keys are passed over, but for unknown ones that begin with detnn.
+ *     detnn.format     1
+ *     detnn.contract   1
+ *     detnn.net        seed n inputs n loss NAME label_smoothing X huber_delta X
+ *     detnn.layers     layers, apart by a comma and a space:
+ *                        dense UNITS ACTIVATION X INITIALIZER X X INITIALIZER X X bias FLAG frozen FLAG
+ *                          (alpha; the kernel's and the bias's initializer, with a and b)
+ *                        dropout X        activation ACTIVATION X        standardize
+ *     detnn.optimizer  NAME learning_rate X momentum X nesterov FLAG beta1 X beta2 X rho X epsilon X
+ *                        weight_decay X clip_value X clip_norm X
+ *     detnn.schedule   NAME warmup_steps n period n gamma X final X
+ *     detnn.trained    step n epoch n adapted FLAG
+ *     detnn.digest     of the weights (C11)
+ *     detnn.test       inputs X, a space, outputs X, without spaces between the numbers (NaN as 7fc00000)
+ *     detnn.state      position n samples n learning_rate X loss_sum Y correct n best X n n keep_best FLAG
+ *                        has_best FLAG digest D   (as in C11; correct: of the epoch's accuracy; D: of the state)
+ *     detnn.check      SHA-256 of the values above, each with a line end ("\n") behind it
+ * frozen is what holds when it is saved; the optimizer's learning_rate is that of the description, the state has its
+ * own.
+ *
+ * F3. What is refused beyond that: keys, names or fields that come twice; fields beside the three; numbers that are
+ * not whole, or above 2^64 - 1; more than 4 dimensions; text that is not UTF-8, broken escapes; anything but spaces
+ * behind the header's last brace; tensors that the net has not; a file whose tensors lie so out of order that finding
+ * them means reading more than 64 headers and 2^28 bytes.
+ *
+ * F4. Receipts are lines, each ended by "\n":
+ *     detnn receipt 1
+ *     contract 1
+ *     net ..., layers ..., optimizer ..., schedule ...     four lines, the values as in F2
+ *     fit epochs n batch_size n shuffle FLAG validation_split X patience n min_delta X restore_best FLAG keep_best FLAG
+ *     data COUNT D              D: SHA-256 of, for each sample in order, x, then the label (or the targets), then the
+ *     validation COUNT D        weight (1 where there is none), 4 bytes each, little-endian. Of data of its own; 0 else
+ *     start D                   D: the digest of the training state (C11), before
+ *     epoch NUMBER D            from 0, at the end of every epoch, when on_epoch is called
+ *     end ANSWER D              ANSWER: go_on, or what on_epoch answered at last, pause or finish
+ *     check D                   SHA-256 of all lines before
  */
 
 /* ==== 1. Configuration ================================================================================ */
@@ -349,7 +431,11 @@
 #define DETNN_FEATURE_SCHEDULES    0x0200
 #define DETNN_FEATURE_INITIALIZERS 0x0400 /* those that draw; without it kernels start by zeros */
 #define DETNN_FEATURE_TRACE        0x0800
-#define DETNN_FEATURE_ALL          0x0fff
+#define DETNN_FEATURE_FILES        0x1000 /* save, load, export, receipts */
+#define DETNN_FEATURE_PACKED       0x2000 /* desc.packed */
+#define DETNN_FEATURE_NORMAL       0x4000 /* with INITIALIZERS: those that draw from the normal distribution */
+#define DETNN_FEATURE_MESSAGES     0x8000 /* errors in sentences; without it err.text is empty */
+#define DETNN_FEATURE_ALL          0xffff
 /* DETNN_SELF          the name by which this header includes itself, once for each instruction set. */
 #ifndef DETNN_SELF
 #define DETNN_SELF "detnn.h"
@@ -415,7 +501,9 @@ extern "C" {
     X(DETNN_ERROR_STATE,     "not possible in the present state")                                       \
     X(DETNN_ERROR_FEATURE,   "not part of this build")                                                  \
     X(DETNN_ERROR_CALLBACK,  "a callback failed")                                                       \
-    X(DETNN_ERROR_SELFTEST,  "this build or machine breaks the contract")
+    X(DETNN_ERROR_SELFTEST,  "this build or machine breaks the contract")                               \
+    X(DETNN_ERROR_FILE,      "a file cannot be read or written")                                        \
+    X(DETNN_ERROR_PARTED,    "two runs part")
 #define DETNNI_ENUM(name, text) name,
 typedef enum detnn_result { DETNN_RESULTS(DETNNI_ENUM) DETNN_RESULT_COUNT } detnn_result;
 
@@ -578,6 +666,14 @@ typedef struct detnn_allocator {
     void *user;
 } detnn_allocator;
 
+/* Kernels in less room, for flash (detnn_export_c writes them). They predict as the same net with float kernels would,
+ * to the bit. Give one of bfloat16 and int8; all are aligned as their types, in the digest's order. */
+typedef struct detnn_packed {
+    const uint16_t *bfloat16; /* the upper half of a kernel's bits; the lower is 0 */
+    const int8_t *int8;       /* a kernel's element is float(int8) * scale, rounded once */
+    const float *scales;      /* with int8: one for each unit of every dense layer */
+} detnn_packed;
+
 /* Work on many threads: task(arg, i) is to be called once for each i < count, on any threads, in any order, and
  * parallel_for returns when all have returned. Tasks are short, call nothing of the caller's, do not allocate and do
  * not wait. This is the caller's job system, or detnn_pool_for. */
@@ -602,6 +698,7 @@ typedef struct detnn_net_desc {
     int predict_only;          /* [0] 1: nothing that training needs (keep_best and trace count for nothing) */
     const float *weights;      /* [null] with predict_only: all weights in the digest's order, used where
                                   they lie, which must be aligned as a float and outlive the net */
+    const detnn_packed *packed;/* [null] with weights, which then are all but the kernels; used where it lies */
     detnn_isa isa;             /* [DETNN_ISA_AUTO] forces a set of kernels */
     detnn_allocator allocator; /* [malloc and free] */
     detnn_parallel_for parallel_for; /* [null] see M6 */
@@ -714,6 +811,27 @@ DETNN_API detnn_result detnn_net_copy(detnn_net **copy, const detnn_net *net, de
  * the loss, a gradient or a new weight is not finite, the net is as after the step before), CALLBACK, STATE. */
 DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err);
 
+/* Shows how a long fit goes on:
+ *     detnn_progress_bar bar = detnn_progress_bar_default();
+ *     detnn_show_progress(&fit, &bar);
+ * after all else in fit is set; callbacks that are there are called as before, with their own user. In a terminal it
+ * is one line, renewed every second: epoch, share done, samples a second, time left, loss (of the step in the first
+ * epoch, then of the last epoch), validation loss. Elsewhere it is a line after each epoch, without times: the same
+ * text in every run. bar is used until the fit has ended, and can be shown again after that. */
+typedef struct detnn_progress_bar {
+    int (*write)(void *user, const char *text, size_t length); /* [to stderr; null, nothing, with DETNN_NO_STDIO] */
+    uint64_t (*clock)(void *user); /* [time(); null with DETNN_NO_STDIO] seconds from any moment on; null: no times */
+    void *user;                    /* [null] of write and clock */
+    int terminal;                  /* [1 where stderr is one] */
+    detnn_fit_desc fit;            /* from here on its own: fit as it was */
+    uint64_t first, since, now, skipped; /* first epoch; second counted from, second shown; samples before since */
+    size_t length;                 /* of the line that stands in the terminal */
+    int started, timed;
+    float loss, val_loss;
+} detnn_progress_bar;
+DETNN_API detnn_progress_bar detnn_progress_bar_default(void);
+DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar);
+
 /* One step on all samples of data, as one batch in their order (online learning: count = 1).
  * loss: the step's mean loss before the update, or null. Errors as fit. */
 DETNN_API detnn_result detnn_train_batch(detnn_net *net, const detnn_data *data, float *loss, detnn_error *err);
@@ -796,8 +914,8 @@ DETNN_API detnn_result detnn_backward(detnn_net *net, const float *dy, float *dx
 DETNN_API detnn_result detnn_step(detnn_net *net, detnn_error *err);
 DETNN_API void detnn_clear_gradients(detnn_net *net); /* forgets what forward and backward gathered */
 
-/* Weights by layer and name; null where there is no such tensor. rows and cols (each may be null) get the
- * shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
+/* Weights by layer and name; null where there is no such tensor, or a packed one. rows and cols (each may be null) get
+ * the shape, [rows][cols] for a kernel and [1][cols] else. The pointer stays valid for the net's life. The
  * gradient is that of the last step (clipped), or of one part before it; null without training. */
 DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
                                      size_t *cols);
@@ -1032,6 +1150,118 @@ DETNN_API void detnn_sin2pi_n(const float *u, size_t n, float *y);
 DETNN_API float detnn_cos2pi(float u);
 DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 
+/* ==== 3, continued. Public, level 1: files, flash images, receipts ===================================== */
+
+/* A model is a safetensors file (manual, M7; the format is in F1 to F4). The functions without a path are there with
+ * DETNN_NO_STDIO too; what they call may not use the net. Errors: NULL, STATE, FEATURE; FILE where the disk fails,
+ * CALLBACK where write or read do not return 0, DATA for a file that is damaged or foreign. */
+typedef struct detnn_save_desc {
+    int state;               /* [0] 1: with the whole training state, to go on from */
+    int test;                /* [1] 0: without a test vector (one input and its outputs, replayed at loading) */
+    const float *test_input; /* [null] the input of the test vector, [inputs]; null: normal numbers */
+} detnn_save_desc;
+typedef struct detnn_load_desc {
+    int weights_only;     /* [0] 1: takes the weights alone from a file that has a training state */
+    int skip_test;        /* [0] 1: does not replay the test vector */
+    size_t memory_max;    /* [no limit] the most bytes that a net which is made may need */
+    size_t batch_max, parts_max;        /* [256, 1] and so on: of a net which is made, as in detnn_net_desc; */
+    int keep_best, trace, predict_only; /* keep_best is 1 too where it was in a training state that is taken */
+    detnn_isa isa;
+    detnn_allocator allocator; /* [malloc and free] also for what reading needs: one block of the file's size */
+    detnn_parallel_for parallel_for; /* [null, null, 1, 250000] */
+    void *parallel_user;
+    size_t workers, task_work;
+} detnn_load_desc;
+DETNN_API detnn_save_desc detnn_save_desc_default(void);
+DETNN_API detnn_load_desc detnn_load_desc_default(void);
+
+/* Saves; desc may be null (a model alone). save_size: the bytes that save_memory needs, exactly. save_write hands
+ * the file to write piece by piece. detnn_save replaces path in one step: at every moment, whatever fails, path is
+ * the old file or the new one, whole (M7). A net of which a step of forward and backward is under way can be
+ * saved, but not with its state. May be called from on_step and on_epoch. */
+DETNN_API detnn_result detnn_save_size(detnn_net *net, const detnn_save_desc *desc, size_t *size, detnn_error *err);
+DETNN_API detnn_result detnn_save_memory(detnn_net *net, void *memory, size_t size, const detnn_save_desc *desc,
+                                         detnn_error *err);
+DETNN_API detnn_result detnn_save_write(detnn_net *net, int (*write)(void *user, const void *bytes, size_t size),
+                                        void *user, const detnn_save_desc *desc, detnn_error *err);
+/* Makes the net that the file describes, with its training state where it has one; desc may be null. On failure
+ * *net is null. Memory is used in place and need not be aligned; load_read asks read for size bytes in all, in
+ * pieces, and needs memory for them. */
+DETNN_API detnn_result detnn_load_memory(detnn_net **net, const void *bytes, size_t size, const detnn_load_desc *desc,
+                                         detnn_error *err);
+DETNN_API detnn_result detnn_load_read(detnn_net **net, int (*read)(void *user, void *to, size_t size), void *user,
+                                       size_t size, const detnn_load_desc *desc, detnn_error *err);
+/* The same into a net that is there (of desc: weights_only, skip_test, allocator); a failed call leaves it as it was.
+ * A file with a description must agree with the net: in what predicts, and for a training state in all that trains.
+ * One without (of PyTorch) has the tensors of F1 in float32. What the file has no state of stays as it is. load_into
+ * from memory allocates nothing. */
+DETNN_API detnn_result detnn_load_into_memory(detnn_net *net, const void *bytes, size_t size,
+                                              const detnn_load_desc *desc, detnn_error *err);
+DETNN_API detnn_result detnn_load_into_read(detnn_net *net, int (*read)(void *user, void *to, size_t size), void *user,
+                                            size_t size, const detnn_load_desc *desc, detnn_error *err);
+/* The description in a file, for a net inside one's own memory (detnn_net_size, detnn_net_init, then
+ * detnn_load_into_memory): fills desc, what is not in the file with its defaults, and the layers, of which there is
+ * room for layers_max; desc->layers points to them. MEMORY where they do not suffice, desc->layer_count says how many
+ * there are. */
+DETNN_API detnn_result detnn_file_desc(const void *bytes, size_t size, detnn_net_desc *desc, detnn_layer *layers,
+                                       size_t layers_max, detnn_error *err);
+
+/* A net as C source for flash: description and weights as constants, used where they lie (M7). */
+#define DETNN_PACKINGS(X)                                                                               \
+    X(DETNN_FLOAT32,  "float32")                                                                        \
+    X(DETNN_BFLOAT16, "bfloat16")                                                                       \
+    X(DETNN_INT8,     "int8")
+#define DETNNI_ENUM(name, text) name,
+typedef enum detnn_packing { DETNN_PACKINGS(DETNNI_ENUM) DETNN_PACKING_COUNT } detnn_packing;
+#undef DETNNI_ENUM
+typedef struct detnn_export_desc {
+    const char *name;       /* ["model"] what all names in the source begin with: an identifier */
+    detnn_packing packing;  /* [DETNN_FLOAT32] of the kernels; the others predict as a net whose kernels were rounded */
+    int test;               /* [1] 0: without a test vector */
+    const detnn_data *data; /* [null] samples on which to measure what the rounding costs */
+} detnn_export_desc;
+typedef struct detnn_export_cost {
+    size_t bytes;                /* of the constants */
+    float largest, relative;     /* the largest difference of a weight, and that over the largest weight of its layer */
+    detnn_metrics before, after; /* on desc->data, count 0 without */
+} detnn_export_cost;
+DETNN_API detnn_export_desc detnn_export_desc_default(void);
+/* cost may be null; it is in the source, too. Errors: VALUE (name), MEMORY (data needs a second net, from the net's
+ * allocator), those of evaluate. */
+DETNN_API detnn_result detnn_export_c_write(detnn_net *net, int (*write)(void *user, const void *bytes, size_t size),
+                                            void *user, const detnn_export_desc *desc, detnn_export_cost *cost,
+                                            detnn_error *err);
+
+/* Fits as detnn_fit does and writes a receipt of it (F4): what was trained on what, and the digest of the training
+ * state after every epoch. The net must be new: no step done. fit.on_step must be null; on_epoch may look and answer,
+ * not change the net. Errors as fit. */
+DETNN_API detnn_result detnn_fit_receipt_write(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                               int (*write)(void *user, const void *bytes, size_t size), void *user,
+                                               detnn_error *err);
+/* Does the run of a receipt again, on the same data, and compares. epochs (may be null): how many epochs agreed. desc
+ * (may be null) has the memory of the net, as for loading. PARTED: at which epoch the runs part; DATA: the receipt is
+ * damaged or of other data. */
+DETNN_API detnn_result detnn_verify_receipt_text(const char *receipt, size_t length, const detnn_data *data,
+                                                 const detnn_data *validation, const detnn_load_desc *desc,
+                                                 uint64_t *epochs, detnn_error *err);
+/* The digest of data in a receipt (F4), for a net of these inputs and outputs. */
+DETNN_API detnn_result detnn_data_digest(detnn_net *net, const detnn_data *data, char out[DETNN_DIGEST_TEXT],
+                                         detnn_error *err);
+
+#if !DETNN_NO_STDIO
+/* The same with files by path, of at most 4000 characters. */
+DETNN_API detnn_result detnn_save(detnn_net *net, const char *path, const detnn_save_desc *desc, detnn_error *err);
+DETNN_API detnn_result detnn_load(detnn_net **net, const char *path, const detnn_load_desc *desc, detnn_error *err);
+DETNN_API detnn_result detnn_load_into(detnn_net *net, const char *path, const detnn_load_desc *desc,
+                                       detnn_error *err);
+DETNN_API detnn_result detnn_export_c(detnn_net *net, const char *path, const detnn_export_desc *desc,
+                                      detnn_export_cost *cost, detnn_error *err);
+DETNN_API detnn_result detnn_fit_receipt(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                         const char *path, detnn_error *err);
+DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *data, const detnn_data *validation,
+                                            const detnn_load_desc *desc, uint64_t *epochs, detnn_error *err);
+#endif
+
 #ifdef __cplusplus
 }
 #endif
@@ -1060,7 +1290,22 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #include <stdlib.h>
 #endif
 #if !DETNN_NO_STDIO
+#include <errno.h>
 #include <stdio.h>
+#include <time.h>
+#if defined(_WIN32)
+#include <io.h>
+#include <process.h>
+#define DETNNI_TERMINAL() (_isatty(2) != 0) /* is stderr one? */
+#elif defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#ifdef __APPLE__
+#include <fcntl.h>
+#endif
+#define DETNNI_TERMINAL() (isatty(2) != 0)
+#else
+#define DETNNI_TERMINAL() 0
+#endif
 #endif
 #if DETNN_THREADS && defined(_WIN32)
 #ifndef WIN32_LEAN_AND_MEAN
@@ -1078,8 +1323,9 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #define DETNNI_GNU 0
 #endif
 
-#if DETNNI_GNU && !DETNN_PORTABLE && !DETNN_FREESTANDING && (defined(__x86_64__) || defined(__SSE2__))
-#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one */
+#if DETNNI_GNU && !DETNN_PORTABLE && !DETNN_FREESTANDING && !defined(_MSC_VER) \
+    && (defined(__x86_64__) || defined(__SSE2__))
+#define DETNNI_X86 1 /* with intrinsics, whose header is a hosted one (clang-cl's leaves out a part) */
 #else
 #define DETNNI_X86 0
 #endif
@@ -1096,7 +1342,7 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #if defined(__clang__) && defined(__FAST_MATH__) && !defined(__x86_64__) && !defined(__i386__)
 #error "detnn.h: this compiler's -ffast-math cannot be undone from within: compile the implementation without it"
 #endif
-#if defined(_MSC_VER)
+#if defined(_MSC_VER) && !defined(__clang__)
 #pragma fp_contract(off)
 #endif
 #if FLT_RADIX != 2 || FLT_MANT_DIG != 24 || DBL_MANT_DIG != 53
@@ -1104,24 +1350,33 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if defined(__FLT_EVAL_METHOD__) && !DETNNI_X87
 #if __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2
-#error "detnn.h: float expressions must be evaluated in float (on x86: -msse2 -mfpmath=sse)"
+#error "detnn.h: float expressions must be evaluated in float (-msse2 -mfpmath=sse; s390x: -fexcess-precision=fast)"
 #endif
 #endif
 
 /* No contraction, no re-association, whatever the flags of the program. Closed at the end of the header. */
 #if defined(__clang__)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wignored-pragmas" /* float_control: not on every target */
 #pragma float_control(push)
 #pragma float_control(precise, on)
 #pragma clang fp contract(off) reassociate(off)
 #ifdef __FAST_MATH__
 #pragma clang fp exceptions(maytrap) /* else clang 14 turns an fma into a product and a sum */
 #endif
+#if defined(__ARM_FEATURE_MVE) /* 32-bit Arm's float vectors flush subnormals */
+#pragma clang attribute push(__attribute__((target("no-mve.fp"))), apply_to = function)
+#elif defined(__arm__) && defined(__ARM_NEON)
+#pragma clang attribute push(__attribute__((target("no-neon"))), apply_to = function)
+#endif
 #elif defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized" /* false in gcc 12's own AVX-512 header */
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC push_options
-#ifdef __OPTIMIZE__
+#if defined(__ARM_FEATURE_MVE)
+#pragma GCC optimize("no-tree-vectorize") /* its float vectors flush subnormals */
+#elif defined(__OPTIMIZE__)
 #pragma GCC optimize("tree-vectorize", "vect-cost-model=dynamic") /* -O2 alone leaves the kernels' loops as they are */
 #endif
 #pragma GCC optimize("no-fast-math", "fp-contract=off", "no-unsafe-math-optimizations", "no-associative-math", \
@@ -1140,6 +1395,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 #endif
 #if DETNNI_X86
 #include <immintrin.h>
+#elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
+#include <xmmintrin.h>
 #endif
 #if DETNNI_GNU && !DETNN_PORTABLE && defined(__wasm_simd128__)
 #define DETNNI_WASM 1
@@ -1216,6 +1473,19 @@ static inline DETNNI_UNUSED int detnni_positive(float x) { return detnni_float_b
 static inline DETNNI_UNUSED int detnni_negative(float x) { return detnni_float_bits(x) - 0x80000001u < 0x7f800000; }
 static inline DETNNI_UNUSED size_t detnni_min(size_t a, size_t b) { return a < b ? a : b; }
 
+/* A product that something is added to: rounded before that, under clang's -ffp-contract=fast too, which the pragmas
+ * above cannot undo. (Elsewhere the manual has fma, or bits that do not depend on it.) */
+static inline DETNNI_UNUSED double detnni_rounded(double a, double b)
+{
+    volatile double p = a * b;
+    return p;
+}
+#if defined(__clang__)
+#define DETNNI_CONTRACTS 1 /* so it may, and nothing depends on it */
+#else
+#define DETNNI_CONTRACTS 0
+#endif
+
 /* floor(log2(n)), 0 for 0 */
 static inline DETNNI_UNUSED size_t detnni_log2(size_t n)
 {
@@ -1247,13 +1517,34 @@ static DETNNI_UNUSED float detnni_fma_emulated(float a, float b, float c)
     return (float)s;
 }
 
-#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)
+/* Without an operating system clang takes its builtin for the C library's function, which may be wrong or missing. */
+#if defined(__clang__) && !defined(__linux__) && !defined(__APPLE__) && !defined(_WIN32) \
+    && (defined(__arm__) || defined(__aarch64__) || defined(__riscv))
+#define DETNNI_FMA_ASM 1
+#else
+#define DETNNI_FMA_ASM 0
+#endif
+
+#if (defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMA)) && !DETNNI_FMA_ASM
 #define DETNNI_FMA64 (!DETNN_PORTABLE) /* binary64, where results do not depend on it */
 #else
 #define DETNNI_FMA64 0
 #endif
 
-#if DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
+#if DETNNI_HARDWARE_FMA && DETNNI_FMA_ASM && !DETNN_PORTABLE
+static inline DETNNI_UNUSED float detnni_fma_asm(float a, float b, float c)
+{
+#if defined(__arm__)
+    __asm__("vfma.f32 %0, %1, %2" : "+t"(c) : "t"(a), "t"(b));
+#elif defined(__aarch64__)
+    __asm__("fmadd %s0, %s1, %s2, %s0" : "+w"(c) : "w"(a), "w"(b));
+#else
+    __asm__("fmadd.s %0, %1, %2, %0" : "+f"(c) : "f"(a), "f"(b));
+#endif
+    return c;
+}
+#define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_asm(a, b, c)
+#elif DETNNI_HARDWARE_FMA && !DETNN_PORTABLE
 #define DETNNI_FMA_PLAIN(a, b, c) __builtin_fmaf(a, b, c)
 #else
 #define DETNNI_FMA_PLAIN(a, b, c) detnni_fma_emulated(a, b, c)
@@ -1323,7 +1614,11 @@ static void detnni_fp_leave(uint64_t fpcr)
     if (fpcr) __asm__ volatile("msr fpcr, %0" : : "r"(fpcr) : "memory");
 }
 #elif defined(__arm__) && defined(__ARM_FP) && DETNNI_GNU && !defined(__SOFTFP__)
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define DETNNI_FPSCR_MODE 0x07c00000u /* bits 16 to 18 are LTPSIZE here: loops fault where they change */
+#else
 #define DETNNI_FPSCR_MODE 0x07f79f00u
+#endif
 static uint64_t detnni_fp_enter(void)
 {
     uint32_t fpscr;
@@ -1346,6 +1641,55 @@ static uint64_t detnni_fp_enter(void)
 static void detnni_fp_leave(uint64_t mode)
 {
     if (mode) __asm__ volatile("fsrm %0" : : "r"((unsigned long)mode) : "memory");
+}
+#elif defined(__mips_hard_float) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fcsr;
+    __asm__ volatile("cfc1 %0, $31" : "=r"(fcsr));
+    if (fcsr & 0x01000f83) __asm__ volatile("ctc1 %0, $31" : : "r"(fcsr & ~0x01000f83u) : "memory");
+    return fcsr;
+}
+static void detnni_fp_leave(uint64_t fcsr)
+{
+    if (fcsr & 0x01000f83) __asm__ volatile("ctc1 %0, $31" : : "r"((uint32_t)fcsr) : "memory");
+}
+#elif defined(__s390x__) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t fpc;
+    __asm__ volatile("efpc %0" : "=d"(fpc));
+    if (fpc & 0xf8000007) __asm__ volatile("sfpc %0" : : "d"(fpc & ~0xf8000007u) : "memory");
+    return fpc;
+}
+static void detnni_fp_leave(uint64_t fpc)
+{
+    if (fpc & 0xf8000007) __asm__ volatile("sfpc %0" : : "d"((uint32_t)fpc) : "memory");
+}
+#elif defined(__powerpc__) && !defined(_SOFT_FLOAT) && DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    double fpscr;
+    __asm__ volatile("mffs %0" : "=f"(fpscr));
+    if (detnni_double_bits(fpscr) & 0xff)
+        __asm__ volatile("mtfsf 0xff, %0"
+                         : : "f"(detnni_double(detnni_double_bits(fpscr) & ~(uint64_t)0xff)) : "memory");
+    return detnni_double_bits(fpscr);
+}
+static void detnni_fp_leave(uint64_t fpscr)
+{
+    if (fpscr & 0xff) __asm__ volatile("mtfsf 0xff, %0" : : "f"(detnni_double(fpscr)) : "memory");
+}
+#elif defined(_MSC_VER) && defined(_M_X64) && !DETNNI_GNU
+static uint64_t detnni_fp_enter(void)
+{
+    uint32_t csr = _mm_getcsr();
+    if ((csr & 0xffc0) != 0x1f80) _mm_setcsr(0x1f80);
+    return csr;
+}
+static void detnni_fp_leave(uint64_t mode)
+{
+    if ((mode & 0xffc0) != 0x1f80) _mm_setcsr((uint32_t)mode);
 }
 #else
 static uint64_t detnni_fp_enter(void) { return 0; }
@@ -1383,20 +1727,22 @@ static void detnni_put_number(detnni_text *t, uint64_t v, unsigned base, int dig
     while (n) detnni_put(t, d[--n]);
 }
 
-/* Six significant digits, for people. */
-static void detnni_put_float(detnni_text *t, float f)
+/* That many significant digits, at most 8, for people. */
+static void detnni_put_float(detnni_text *t, float f, int digits)
 {
-    double v = (double)f, p;
-    uint64_t m;
-    int e = 0, digits = 6, i;
+    double v = (double)f, p = 1.0;
+    uint64_t m, most;
+    int e = 0, i;
     if (detnni_nan(f)) { detnni_put(t, 'N'); detnni_put(t, 'a'); detnni_put(t, 'N'); return; }
     if (v < 0.0) { detnni_put(t, '-'); v = -v; }
     if (!detnni_finite(f)) { detnni_put(t, 'i'); detnni_put(t, 'n'); detnni_put(t, 'f'); return; }
     if (v == 0.0) { detnni_put(t, '0'); return; }
     while (v >= 10.0) { v /= 10.0; e++; }
     while (v < 1.0) { v *= 10.0; e--; }
-    m = (uint64_t)(v * 100000.0 + 0.5);
-    if (m >= 1000000) { m /= 10; e++; }
+    for (i = 1; i < digits; i++) p *= 10.0;
+    m = (uint64_t)(v * p + 0.5);
+    most = (uint64_t)p * 10;
+    if (m >= most) { m /= 10; e++; }
     while (digits > 1 && m % 10 == 0) { m /= 10; digits--; }
     if (e < -5 || e > 8) {
         for (p = 1.0, i = 1; i < digits; i++) p *= 10.0;
@@ -1417,7 +1763,7 @@ static void detnni_put_float(detnni_text *t, float f)
 }
 
 /* %s string, %z size_t, %l uint64_t, %x uint32_t and %X uint64_t in all hexadecimal digits, %g double
- * (a float). Always terminated where there is room for that. */
+ * (a float), %% itself. Always terminated where there is room for that. */
 static void detnni_vformat(detnni_text *t, const char *format, va_list args)
 {
     for (; *format; format++) {
@@ -1428,8 +1774,8 @@ static void detnni_vformat(detnni_text *t, const char *format, va_list args)
         case 'l': detnni_put_number(t, va_arg(args, uint64_t), 10, 1); break;
         case 'x': detnni_put_number(t, va_arg(args, uint32_t), 16, 8); break;
         case 'X': detnni_put_number(t, va_arg(args, uint64_t), 16, 16); break;
-        case 'g': detnni_put_float(t, (float)va_arg(args, double)); break;
-        default: break;
+        case 'g': detnni_put_float(t, (float)va_arg(args, double), 6); break;
+        default: detnni_put(t, *format); break;
         }
     }
     if (t->size) t->p[t->length < t->size ? t->length : t->size - 1] = 0;
@@ -1444,7 +1790,16 @@ static void detnni_format(detnni_text *t, const char *format, ...)
 }
 
 /* Fills err, where there is one, and returns code. */
-static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char *format, ...)
+#define detnni_fail(err, code, ...) \
+    (DETNNI_HAS(MESSAGES) ? detnni_fail_text(err, code, __VA_ARGS__) : detnni_fail_code(err, code))
+
+static detnn_result detnni_fail_code(detnn_error *err, detnn_result code)
+{
+    if (err) { err->code = code; err->text[0] = 0; }
+    return code;
+}
+
+static detnn_result detnni_fail_text(detnn_error *err, detnn_result code, const char *format, ...)
 {
     if (err) {
         va_list args;
@@ -1460,11 +1815,7 @@ static detnn_result detnni_fail(detnn_error *err, detnn_result code, const char 
     return code;
 }
 
-static detnn_result detnni_ok(detnn_error *err)
-{
-    if (err) { err->code = DETNN_OK; err->text[0] = 0; }
-    return DETNN_OK;
-}
+static detnn_result detnni_ok(detnn_error *err) { return detnni_fail_code(err, DETNN_OK); }
 
 #define DETNNI_TEXT(name, text) text,
 static const char *const detnni_result_texts[] = { DETNN_RESULTS(DETNNI_TEXT) };
@@ -1771,7 +2122,7 @@ static DETNNI_UNUSED uint64_t detnni_polynomial(const uint64_t *c, int n, uint64
 }
 
 /* (whole + v / 2^64) * 2^e, rounded to the nearest float; never 0 nor a tie but where it underflows */
-static DETNNI_UNUSED float detnni_rounded(uint32_t sign, uint32_t whole, uint64_t v, int e)
+static DETNNI_UNUSED float detnni_wide_float(uint32_t sign, uint32_t whole, uint64_t v, int e)
 {
     uint32_t h;
     if (!(v | whole)) return detnni_float(sign);
@@ -1849,7 +2200,7 @@ static DETNNI_UNUSED float detnni_integer_exp(float x)
     if (a < DETNNI_TINY) return 1.0f;
     if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? detnni_float(0x7f800000) : 0.0f;
     p = detnni_exp_of(a, b == a, &n, 0);
-    return detnni_rounded(0, 0, p, 1 - n);
+    return detnni_wide_float(0, 0, p, 1 - n);
 }
 
 static DETNNI_UNUSED float detnni_integer_expm1(float x)
@@ -1862,7 +2213,7 @@ static DETNNI_UNUSED float detnni_integer_expm1(float x)
     p.v = detnni_exp_of(a, 0, &n, &rest);
     p.e = 1 - n;
     if (b == a) rest = detnni_quotient(rest, p);
-    return detnni_rounded(b ^ a, 0, rest.v, rest.e);
+    return detnni_wide_float(b ^ a, 0, rest.v, rest.e);
 }
 
 /* (1 - e^-2a) / (1 + e^-2a) */
@@ -1876,7 +2227,7 @@ static DETNNI_UNUSED float detnni_integer_tanh(float x)
     if (a >= 0x41200000) return detnni_float((b ^ a) | 0x3f800000);
     p = detnni_exp_of(a + 0x800000, 0, &n, &rest);
     p = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
-    return detnni_rounded(b ^ a, 0, detnni_high(rest.v, p), rest.e + 1);
+    return detnni_wide_float(b ^ a, 0, detnni_high(rest.v, p), rest.e + 1);
 }
 
 /* For |x| < 2^-12 it is 1/2 + x/4 - x^3/48: of these, the first two are often a tie (times x too, for SiLU), so that
@@ -1907,7 +2258,7 @@ static DETNNI_UNUSED detnni_wide detnni_sigmoid_of(uint32_t b)
 static DETNNI_UNUSED float detnni_integer_sigmoid(float x)
 {
     const detnni_wide y = detnni_sigmoid_of(detnni_float_bits(x));
-    return detnni_nan(x) ? x : detnni_rounded(0, 0, y.v, y.e);
+    return detnni_nan(x) ? x : detnni_wide_float(0, 0, y.v, y.e);
 }
 
 static DETNNI_UNUSED float detnni_integer_silu(float x)
@@ -1916,7 +2267,7 @@ static DETNNI_UNUSED float detnni_integer_silu(float x)
     const detnni_wide y = detnni_sigmoid_of(b);
     const uint32_t m = a < 0x800000 ? a << 9 : a << 8 | 0x80000000u;
     if (a >= 0x7f800000) return b == 0xff800000u ? -0.0f : x;
-    return detnni_rounded(b ^ a, 0, detnni_high(y.v, (uint64_t)m << 32), y.e + (int)(a >> 23) - 126);
+    return detnni_wide_float(b ^ a, 0, detnni_high(y.v, (uint64_t)m << 32), y.e + (int)(a >> 23) - 126);
 }
 
 /* With p = e^-|x|, q = 1 + p: f = p (q - |x|) / q^2 for x < 0, else 1 - f; 1/2 + x/2 and less for the smallest x */
@@ -1929,7 +2280,7 @@ static DETNNI_UNUSED float detnni_integer_silu_grad(float x)
     int n, less;
     if (a < 0x38000000) { /* 2^-15: sigmoid(2 x), but for the third term, which only breaks ties */
         f = detnni_sigmoid_of(a < 0x800000 ? b : b + 0x800000);
-        return detnni_rounded(0, 0, f.v, f.e);
+        return detnni_wide_float(0, 0, f.v, f.e);
     }
     if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? 1.0f : -0.0f;
     p = detnni_exp_of(a, 0, &n, 0);
@@ -1945,10 +2296,10 @@ static DETNNI_UNUSED float detnni_integer_silu_grad(float x)
     d = detnni_wide_normal(d);
     f.v = detnni_high(f.v, d.v);
     f.e += d.e;
-    if (b != a) return detnni_rounded(less ? 0x80000000u : 0, 0, f.v, f.e);
+    if (b != a) return detnni_wide_float(less ? 0x80000000u : 0, 0, f.v, f.e);
     p = detnni_down(f.v, 2 - f.e);
     q = (uint64_t)1 << 62;
-    return detnni_rounded(0, 0, less ? q + p : q - p, 2);
+    return detnni_wide_float(0, 0, less ? q + p : q - p, 2);
 }
 
 DETNNI_DATA uint64_t detnni_atanh_terms[9] = { /* atanh(s) / s in x = 1 - 32 s^2, over 2^63 */
@@ -1984,7 +2335,7 @@ static DETNNI_UNUSED float detnni_integer_log(float x)
     a.v = (uint64_t)(z < one ? one - z : z - one) << 32;
     d.v = ((uint64_t)z + one) << 30;
     if (a.v) a = detnni_log_of(a, d);
-    if (!k) return detnni_rounded(z < one ? one : 0, 0, a.v, a.e);
+    if (!k) return detnni_wide_float(z < one ? one : 0, 0, a.v, a.e);
     n = (uint32_t)(k < 0 ? -k : k);
     low = (uint64_t)n * (uint32_t)DETNNI_LOG2;
     v = (uint64_t)n * (DETNNI_LOG2 >> 32) + (low >> 32);
@@ -1998,7 +2349,7 @@ static DETNNI_UNUSED float detnni_integer_log(float x)
         n -= v < low;
         v -= low;
     }
-    return detnni_rounded(k < 0 ? one : 0, n, v, 0);
+    return detnni_wide_float(k < 0 ? one : 0, n, v, 0);
 }
 
 /* max(x, 0) + log(1 + p), p = e^-|x|: for p > sqrt(2) - 1 the log is log(2) - log(2 / (1 + p)) */
@@ -2023,13 +2374,13 @@ static DETNNI_UNUSED float detnni_integer_softplus(float x)
         d.v = one + (u >> 1);
         d.e = 2;
         p = detnni_log_of(p, d);
-        if (b != a) return detnni_rounded(0, 0, p.v, p.e);
+        if (b != a) return detnni_wide_float(0, 0, p.v, p.e);
         v = detnni_down(p.v, -p.e);
     }
-    if (b != a) return detnni_rounded(0, 0, v, 0);
+    if (b != a) return detnni_wide_float(0, 0, v, 0);
     u = (uint64_t)m << (33 + e);
     v += u;
-    return detnni_rounded(0, (e < 0 ? 0 : m >> (31 - e)) + (v < u), v, 0);
+    return detnni_wide_float(0, (e < 0 ? 0 : m >> (31 - e)) + (v < u), v, 0);
 }
 #undef DETNNI_LARGE
 #undef DETNNI_LOG2
@@ -2104,7 +2455,7 @@ static float detnni_normal(uint32_t a, uint32_t b, int second)
 /* In bulk, by a set of kernels (section 12): words, uniforms and normals from element `first` on. */
 typedef struct detnni_kernels detnni_kernels;
 static const detnni_kernels *detnni_kernels_of(detnn_isa isa);
-static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out);
+static void detnni_bulk_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out);
 static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
                             float high, float *out);
 static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
@@ -2120,7 +2471,7 @@ DETNN_API void detnn_random_words(uint64_t seed, uint64_t step, uint32_t layer, 
                                   uint32_t *out)
 {
     detnni_stream s = detnni_stream_of(seed, step, DETNNI_USER, layer);
-    detnni_words(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, out);
+    detnni_bulk_words(detnni_kernels_of(DETNN_ISA_AUTO), &s, first, count, out);
 }
 
 DETNN_API void detnn_random_uniform(uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, size_t count,
@@ -2396,6 +2747,12 @@ static void detnni_orthogonal(detnni_stream *s, float gain, size_t in, size_t ou
     for (e = 0; e < in * out; e++) w[e] = gain * w[e];
 }
 
+static int detnni_draws_normal(detnn_initializer_kind kind)
+{
+    return kind == DETNN_NORMAL || kind == DETNN_TRUNCATED_NORMAL || kind == DETNN_GLOROT_NORMAL
+        || kind == DETNN_HE_NORMAL || kind == DETNN_LECUN_NORMAL || kind == DETNN_ORTHOGONAL;
+}
+
 /* Fills w [rows][out]: the kernel has rows = in, the bias one. */
 static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, uint64_t seed, uint32_t layer,
                         int purpose, size_t rows, size_t in, size_t out, float *w)
@@ -2422,32 +2779,24 @@ static void detnni_fill(const detnni_kernels *k, const detnn_initializer *init, 
     case DETNN_LECUN_NORMAL:   b = (float)detnni_sqrt64(1.0 / (double)in); break;
     default: break;
     }
-    switch (kind) {
-    case DETNN_GLOROT_UNIFORM: case DETNN_HE_UNIFORM: case DETNN_LECUN_UNIFORM:
-        a = -b; /* falls through */
-    case DETNN_UNIFORM:
-        detnni_uniforms(k, &s, 0, n, a, b, w);
-        break;
-    case DETNN_GLOROT_NORMAL: case DETNN_HE_NORMAL: case DETNN_LECUN_NORMAL:
-        a = 0.0f; /* falls through */
-    case DETNN_NORMAL:
-        detnni_normals(k, &s, 0, n, a, b, w);
-        break;
-    case DETNN_TRUNCATED_NORMAL:
+    if (!detnni_draws_normal(kind)) {
+        detnni_uniforms(k, &s, 0, n, kind == DETNN_UNIFORM ? a : -b, b, w);
+    } else if (!DETNNI_HAS(NORMAL)) {
+        DETNNI_ZERO(w, n * sizeof(float));
+    } else if (kind == DETNN_ORTHOGONAL) {
+        detnni_orthogonal(&s, a, rows, out, w);
+    } else if (kind != DETNN_TRUNCATED_NORMAL) {
+        detnni_normals(k, &s, 0, n, kind == DETNN_NORMAL ? a : 0.0f, b, w);
+    } else {
         for (e = 0; e < n; e++) {
             float z = detnni_stream_normal(&s, e);
             uint64_t attempt = 0;
-            while (!(z <= 2.0f && z >= -2.0f)) {
+            while (kind == DETNN_TRUNCATED_NORMAL && !(z <= 2.0f && z >= -2.0f)) {
                 detnni_stream again = detnni_stream_of(seed, ++attempt, purpose, layer);
                 z = detnni_stream_normal(&again, e);
             }
             w[e] = DETNNI_FMA_PLAIN(b, z, a);
         }
-        break;
-    case DETNN_ORTHOGONAL:
-        detnni_orthogonal(&s, a, rows, out, w);
-        break;
-    default: break;
     }
 }
 
@@ -2470,6 +2819,8 @@ static detnn_result detnni_check_initializer(const detnn_initializer *init, size
     if (!DETNNI_HAS(INITIALIZERS) && init->kind != DETNN_ZEROS && init->kind != DETNN_CONSTANT
         && init->kind != DETNN_GLOROT_UNIFORM)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no random initializers", layer);
+    if (!DETNNI_HAS(NORMAL) && detnni_draws_normal(init->kind))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "layer %z: this build has no normal initializers", layer);
     return DETNN_OK;
 }
 
@@ -2531,7 +2882,7 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     size_t room = 0, most;
     if (training) room = levels > (size_t)-1 / 8 / (out + 1) ? (size_t)-1 / 8 : levels * out;
     if (lanes == 2) return room;
-    most = k * lanes + (in % 1024 ? 0 : 175 * (k + 16));
+    most = k * lanes + (in % 1024 ? 0 : detnni_min(m, 700) * (k + 16));
     if (room < most) room = most;
     most = 112 * lanes + (m + lanes) * n + (out % 1024 ? 0 : 112 * (n + 16));
     if (training && room < most) room = most;
@@ -3273,7 +3624,8 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
         } \
         else vd_store(y, v); \
     } \
-    if (n > 0) { \
+    if (n == 1) y[0] = detnni_##f##_1_plain(x[0]); /* sooner done */ \
+    else if (n > 0) { \
         for (j = 0; j < DETNNI_W; j++) a[j] = x[j < n ? j : 0]; \
         DETNNI_N(f##_n)(a, DETNNI_W, b); \
         for (j = 0; j < n; j++) y[j] = b[j]; \
@@ -3803,7 +4155,14 @@ DETNNI_FN VF vf_fma(VF a, VF b, VF c)
 #define vf_div          vdivq_f32
 #define vf_sqrt         vsqrtq_f32
 #define vf_fma(x, y, z) vfmaq_f32(z, x, y)
-#define vf_gt           vcgtq_f32
+#define vf_gt           DETNNI_N(vf_gt)
+/* clang makes 0 > x ? 0 : x a maximum, for which -0 is less than +0: it must not see where the mask comes from. */
+DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
+{
+    uint32x4_t m = vcgtq_f32(x, y);
+    __asm__("" : "+w"(m));
+    return m;
+}
 #define vf_sel          vbslq_f32
 #define vf_bits         vreinterpretq_u32_f32
 #define vu_float        vreinterpretq_f32_u32
@@ -4228,17 +4587,49 @@ DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, float *
     for (; rows; rows--, a += as, d += as + DETNNI_PAD) DETNNI_COPY(d, a, as * sizeof(float));
 }
 
+/* One row of z: the latency of a prediction. Weights that no near cache holds are read a few rows at a time, almost in
+   the order of memory. */
+DETNNI_FN0 void DETNNI_N(row)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
+{
+    const size_t most = DETNNI_N(width)(1), columns = p->to - p->from;
+    const size_t piece = columns > most && p->in > ((size_t)1 << (sizeof(size_t) > 2 ? 18 : 12)) / columns ? 16 : p->in;
+    size_t n, k = 0, width;
+    DETNNI_N(tile) t;
+    DETNNI_ZERO(&t, sizeof t);
+    t.bs = t.cs = p->out;
+    t.as = p->in;
+    do {
+        t.a = t.next = x + k;
+        t.k = detnni_min(piece, p->in - k);
+        for (n = p->from; n < p->to; n += width) {
+            width = detnni_min(p->to - n, most); /* no column twice: z is added to */
+            t.b = w + k * p->out + n;
+            t.c = z + n;
+            t.init = k ? t.c : b ? b + n : 0;
+            t.cols = detnni_min(width, DETNNI_W);
+            t.last = t.b_last = width - t.cols;
+            DETNNI_N(tile_of)(DETNNI_N(as_rows), 0, 1, width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2
+                                                       : width <= 4 * DETNNI_W ? 4 : 8)(&t);
+        }
+        k += t.k;
+    } while (k < p->in);
+}
+
 /* z = x w + b (C2), rows in blocks that a cache holds. */
 DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
-    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows), block = 10 * DETNNI_MOST;
+    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows), block = 40 * DETNNI_MOST;
     const size_t few = detnni_min(in, p->room / (2 * DETNNI_W)), columns = p->to - p->from;
     const int copied = p->scratch && few >= detnni_min(in, 64) && rows >= 2 * DETNNI_MOST && in > 0;
     const int spread = copied && columns > 2 * DETNNI_W && DETNNI_N(clash)(in)
-                       && in * 2 * DETNNI_W + (block + block / 4) * (in + DETNNI_PAD) <= p->room;
+                       && in * 2 * DETNNI_W + detnni_min(rows, block + block / 4) * (in + DETNNI_PAD) <= p->room;
     float *apart = spread ? p->scratch + in * 2 * DETNNI_W : 0;
     size_t n, m, k, width, high;
     DETNNI_N(tile) t;
+    if (rows == 1) {
+        DETNNI_N(row)(p, x, w, b, z);
+        return;
+    }
     DETNNI_ZERO(&t, sizeof t);
     t.cs = out;
     for (m = 0; m < rows; m += high) {
@@ -4930,7 +5321,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #define DETNNI_FN static inline __attribute__((unused, always_inline))
 #define DETNNI_FN0 static __attribute__((noinline, unused))
 #define DETNNI_N(name) detnni_##name##_neon
-#define DETNNI_FMA(a, b, c) __builtin_fmaf(a, b, c)
+#define DETNNI_FMA(a, b, c) DETNNI_FMA_PLAIN(a, b, c)
 #include DETNN_SELF
 #endif
 #if DETNNI_WASM
@@ -4966,9 +5357,20 @@ static const detnni_kernels *detnni_kernels_of(detnn_isa isa)
     return isa == DETNN_ISA_AUTO || isa == DETNN_ISA_PLAIN ? &detnni_kernels_plain : 0;
 }
 
-static void detnni_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out)
+/* The kernels that a net uses. Where there is one set, the compiler sees which functions are called, and drops
+ * those that no feature of the build needs. */
+#if DETNNI_X86 || DETNNI_NEON || DETNNI_WASM
+#define DETNNI_ONE_SET 0
+#define DETNNI_KERNELS(net) ((net)->k)
+#else
+#define DETNNI_ONE_SET 1
+#define DETNNI_KERNELS(net) ((void)(net), &detnni_kernels_plain)
+#endif
+#define DETNNI_ONE(k) (DETNNI_ONE_SET ? &detnni_kernels_plain : (k))
+
+static void detnni_bulk_words(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, uint32_t *out)
 {
-    k->words(s, first, n, out);
+    DETNNI_ONE(k)->words(s, first, n, out);
 }
 
 /* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
@@ -4978,7 +5380,7 @@ static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, 
     float b[64];
     size_t i;
     for (i = 0; i < n; i++) b[i] = offset;
-    k->forward(&p, &scale, x, b, y);
+    DETNNI_ONE(k)->forward(&p, &scale, x, b, y);
 }
 
 static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
@@ -4989,7 +5391,7 @@ static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uin
         uint32_t word[64];
         float u[64];
         m = detnni_min(n, 64);
-        k->words(s, first, m, word);
+        DETNNI_ONE(k)->words(s, first, m, word);
         for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
         detnni_scaled(k, high - low, u, low, m, out);
     }
@@ -5005,14 +5407,14 @@ static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint
         uint32_t word[64];
         float r[32], u[32], c[32], z[64];
         m = detnni_min(n, 64 - skip);
-        k->words(s, first - skip, 2 * pairs, word);
+        DETNNI_ONE(k)->words(s, first - skip, 2 * pairs, word);
         for (i = 0; i < pairs; i++) {
             r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
             u[i] = detnni_unit(word[2 * i + 1]);
         }
-        k->exact[DETNNI_EXACT_log](r, pairs, r);
-        k->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
-        k->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_log](r, pairs, r);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_cos2pi](u, pairs, c);
+        DETNNI_ONE(k)->exact[DETNNI_EXACT_sin2pi](u, pairs, u);
         for (i = 0; i < pairs; i++) {
             r[i] = detnni_sqrt(-2.0f * r[i]);
             z[2 * i] = r[i] * c[i];
@@ -5050,6 +5452,7 @@ typedef struct detnni_layer {
     size_t inputs, outputs;
     size_t kernel, bias;           /* offsets in the weights; standardize: mean and deviation */
     size_t kernel_size, bias_size; /* elements, 0 where there is none */
+    size_t scales;                 /* desc.packed: offset in scales; kernel is one in bfloat16 or int8 */
     float *y, *z;                  /* training, [batch_max][outputs]: outputs; what the activation took in, if
                                       backward needs it */
 } detnni_layer;
@@ -5102,6 +5505,7 @@ struct detnn_net {
 
 #define DETNNI_MAGIC_NET 0x6e6e7464u
 #define DETNNI_COLUMN_LEVELS 32
+#define DETNNI_HEADER_MAX    100000000u /* bytes of a file's header, as the safetensors package has it */
 
 /* A block being cut into arrays: with base null it only adds up. */
 typedef struct detnni_arena {
@@ -5150,7 +5554,7 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     const int training = DETNNI_HAS(TRAINING) && !desc->predict_only, moments = detnni_moments(&desc->optimizer);
     detnni_layer *layers;
     detnn_layer *copies;
-    size_t i, room, state_start;
+    size_t i, room, state_start, packed = 0, units = 0;
     (void)detnni_take(a, 1, sizeof(detnn_net));
     copies = (detnn_layer *)detnni_take(a, desc->layer_count, sizeof *copies);
     layers = (detnni_layer *)detnni_take(a, desc->layer_count, sizeof *layers);
@@ -5173,6 +5577,18 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
         l.bias = l.kernel + l.kernel_size;
         net->parameters = l.bias + l.bias_size;
         if (net->parameters < l.bias || l.bias < l.kernel) a->overflow = 1;
+        if (DETNNI_HAS(PACKED) && desc->packed) {
+            l.bias -= packed; /* among the rest */
+            if (l.d.kind == DETNN_LAYER_DENSE) {
+                l.bias -= l.kernel_size;
+                l.kernel = packed;
+                l.scales = units;
+                packed += l.kernel_size;
+                units += l.outputs;
+            } else {
+                l.kernel -= packed;
+            }
+        }
         net->outputs = l.outputs;
         if (l.outputs > net->width) net->width = l.outputs;
         room = l.d.kind == DETNN_LAYER_DENSE ? detnni_room(rows, l.inputs, l.outputs, training) : 0;
@@ -5367,6 +5783,12 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (d->weights && !d->predict_only)
         return detnni_fail(err, DETNN_ERROR_VALUE,
                            "desc.weights are used where they lie, which needs desc.predict_only");
+    if (d->packed && !DETNNI_HAS(PACKED))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.packed: this build's DETNN_FEATURES leave it out");
+    if (d->packed && (!d->weights || !d->packed->bfloat16 == !d->packed->int8 ||
+                      (d->packed->int8 && !d->packed->scales)))
+        return detnni_fail(err, DETNN_ERROR_NULL,
+                           "desc.packed needs desc.weights for the rest, and bfloat16 or int8 with scales");
     if (d->trace && !DETNNI_HAS(TRACE))
         return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.trace: this build's DETNN_FEATURES leave it out");
     if (!d->allocator.alloc != !d->allocator.release)
@@ -5415,7 +5837,7 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     detnni_layout(net, desc, &a);
     net->memory = block;
     net->memory_size = need;
-    net->k = detnni_kernels_of(desc->isa);
+    net->k = DETNNI_ONE_SET ? 0 : detnni_kernels_of(desc->isa);
     net->weights = desc->weights ? desc->weights : net->own_weights;
     last = &desc->layers[desc->layer_count - 1];
     net->raw = (desc->loss == DETNN_CROSS_ENTROPY && last->activation == DETNN_SOFTMAX)
@@ -5427,20 +5849,21 @@ DETNNI_NOINLINE static detnn_result detnni_net_init(detnn_net **out, const detnn
     if (net->own_weights)
         for (i = 0; i < desc->layer_count; i++) {
             const detnni_layer *l = &net->layers[i];
+            const detnni_kernels *k = DETNNI_KERNELS(net);
             float *w = net->own_weights + l->kernel, *b = net->own_weights + l->bias;
             size_t e;
             if (l->d.kind == DETNN_LAYER_DENSE) {
-                detnni_fill(net->k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
-                            l->outputs, w);
+                detnni_fill(k, &l->d.kernel, desc->seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs, l->outputs,
+                            w);
                 if (l->bias_size)
-                    detnni_fill(net->k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
+                    detnni_fill(k, &l->d.bias, desc->seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs, l->outputs, b);
             }
             if (l->d.kind == DETNN_LAYER_STANDARDIZE)
                 for (e = 0; e < l->inputs; e++) b[e] = 1.0f; /* mean 0, deviation 1 until it is adapted */
         }
     for (i = 0; net->own_weights && i < desc->layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
-        if (net->k->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
+        if (DETNNI_KERNELS(net)->magnitude(net->own_weights + l->kernel, l->kernel_size + l->bias_size) >= 0x7f800000)
             return detnni_fail(err, DETNN_ERROR_VALUE, "layer %z (%s): its initializers give infinite weights", i,
                                detnni_layer_names[l->d.kind]);
     }
@@ -5565,11 +5988,76 @@ static const detnni_layer *detnni_find(const detnn_net *net, size_t layer, detnn
     return l;
 }
 
+/* ---- Tensors one after another, wherever they lie ---- */
+
+enum { DETNNI_WEIGHTS, DETNNI_MOMENT1, DETNNI_MOMENT2, DETNNI_BEST, DETNNI_GROUPS };
+static const char *const detnni_group_names[] = { "", ".moment1", ".moment2", ".best" };
+
+typedef struct detnni_slot {
+    int group, tensor;
+    size_t layer, module;       /* module: the layer's index in torch.nn.Sequential (F1) */
+    size_t at, rows, cols;
+    const unsigned char *bytes; /* where it lies in a file, a kernel as [cols][rows]; null: in the net */
+} detnni_slot;
+
+static void detnni_slot_start(detnni_slot *s)
+{
+    DETNNI_ZERO(s, sizeof *s);
+    s->tensor = -1;
+}
+
+/* The next tensor of the groups (bit 1 << group; the weights are one of them), in the digest's order; 0 after the last
+ * one. */
+static int detnni_slot_next(const detnn_net *net, unsigned groups, detnni_slot *s)
+{
+    s->bytes = 0;
+    for (;;) {
+        const detnn_layer *d = &net->layers[s->layer].d;
+        if (++s->tensor == (int)DETNN_TENSOR_COUNT) {
+            s->tensor = -1;
+            s->module += d->kind == DETNN_LAYER_DENSE && d->activation != DETNN_LINEAR ? 2 : 1;
+            if (++s->layer < net->desc.layer_count) continue;
+            s->layer = s->module = 0;
+            do if (++s->group == DETNNI_GROUPS) return 0; while (!(groups >> s->group & 1));
+            continue;
+        }
+        if ((s->group == DETNNI_MOMENT1 || s->group == DETNNI_MOMENT2) && d->kind != DETNN_LAYER_DENSE) continue;
+        if (detnni_find(net, s->layer, (detnn_tensor)s->tensor, &s->at, &s->rows, &s->cols)) return 1;
+    }
+}
+
+/* Elements first, first + 1, ... of a tensor, row-major as in the net. */
+static void detnni_fetch(const detnn_net *net, const detnni_slot *s, size_t first, size_t count, float *to)
+{
+    const detnn_packed *packed = s->group == DETNNI_WEIGHTS && s->tensor == DETNN_KERNEL ? net->desc.packed : 0;
+    size_t i, k = first / s->cols, n = first % s->cols;
+    if (s->bytes) {
+        for (i = 0; i < count; i++) {
+            const unsigned char *p = s->bytes + 4 * (n * s->rows + k);
+            to[i] = detnni_float((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+            if (++n == s->cols) { n = 0; k++; }
+        }
+    } else if (DETNNI_HAS(PACKED) && packed && packed->bfloat16) {
+        for (i = 0; i < count; i++) to[i] = detnni_float((uint32_t)packed->bfloat16[s->at + first + i] << 16);
+    } else if (DETNNI_HAS(PACKED) && packed) {
+        const float *scales = packed->scales + net->layers[s->layer].scales;
+        for (i = 0; i < count; i++) {
+            to[i] = (float)packed->int8[s->at + first + i] * scales[n];
+            if (++n == s->cols) n = 0;
+        }
+    } else {
+        const float *from = s->group == DETNNI_WEIGHTS ? net->weights : s->group == DETNNI_MOMENT1 ? net->moment1
+                          : s->group == DETNNI_MOMENT2 ? net->moment2 : net->best;
+        DETNNI_COPY(to, from + s->at + first, count * sizeof(float));
+    }
+}
+
 DETNN_API const float *detnn_weights(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
                                      size_t *cols)
 {
     size_t at = 0;
-    return detnni_find(net, layer, tensor, &at, rows, cols) ? net->weights + at : 0;
+    return detnni_find(net, layer, tensor, &at, rows, cols) && !(net->desc.packed && tensor == DETNN_KERNEL)
+         ? net->weights + at : 0;
 }
 
 DETNN_API const float *detnn_gradient(const detnn_net *net, size_t layer, detnn_tensor tensor, size_t *rows,
@@ -5773,7 +6261,7 @@ DETNN_API detnn_net_info detnn_info(const detnn_net *net)
     info.best_loss = net->state->best_loss;
     info.best_epoch = net->state->best_epoch;
     info.stale_epochs = net->state->stale;
-    info.isa = net->k->isa;
+    info.isa = DETNNI_KERNELS(net)->isa;
     info.memory = net->memory_size;
     return info;
 }
@@ -5809,32 +6297,58 @@ DETNN_API size_t detnn_summary(const detnn_net *net, char *text, size_t size)
         detnni_format(&t, "%z%s\n", l->kernel_size + l->bias_size, l->d.frozen ? " (frozen)" : "");
     }
     detnni_format(&t, "%z parameters, %z bytes in all, kernels: %s\n", net->parameters, net->memory_size,
-                  detnni_isa_names[net->k->isa]);
+                  detnni_isa_names[DETNNI_KERNELS(net)->isa]);
     return t.length;
 }
 
 /* ---- Digests of a net ---- */
 
-/* Adds lines "layer name<suffix> shape digest\n" for all tensors of values, which is laid out as the weights are. */
-static void detnni_sha_lines(detnni_sha *s, const detnn_net *net, const float *values, const char *suffix, int all)
+/* Adds the lines "layer name shape digest\n" of the tensors of one group. They lie in the net, or where locate finds
+ * them. */
+static void detnni_sha_group(detnni_sha *s, const detnn_net *net, int group,
+                             int (*locate)(void *user, detnni_slot *slot), void *user)
 {
-    size_t i;
-    int t;
-    for (i = 0; i < net->desc.layer_count; i++)
-        for (t = 0; t < (int)DETNN_TENSOR_COUNT; t++) {
-            char line[160], digest[DETNN_DIGEST_TEXT];
-            detnni_text text;
-            size_t at = 0, rows, cols;
-            if (!detnni_find(net, i, (detnn_tensor)t, &at, &rows, &cols)) continue;
-            if (!all && net->layers[i].d.kind != DETNN_LAYER_DENSE) continue;
-            text.p = line;
-            text.size = sizeof line;
-            text.length = 0;
-            detnni_format(&text, "%z %s%s ", i, detnni_tensor_names[t], suffix);
-            if (t == DETNN_KERNEL) detnni_format(&text, "%zx", rows);
-            detnni_format(&text, "%z %s\n", cols, detnn_tensor_digest(values + at, rows * cols, digest));
-            detnni_sha_add(s, line, text.length);
+    detnni_slot slot;
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, 1u << DETNNI_WEIGHTS | 1u << group, &slot)) {
+        char line[160], digest[DETNN_DIGEST_TEXT];
+        detnni_tensor_sha tensor;
+        detnni_text text;
+        size_t n = slot.rows * slot.cols, i, m;
+        if (slot.group != group) continue;
+        if (locate) (void)locate(user, &slot);
+        detnni_tensor_sha_start(&tensor);
+        for (i = 0; i < n; i += m) {
+            float x[64];
+            m = detnni_min(64, n - i);
+            detnni_fetch(net, &slot, i, m, x);
+            detnni_tensor_sha_add(&tensor, x, m);
         }
+        text.p = line;
+        text.size = sizeof line;
+        text.length = 0;
+        detnni_format(&text, "%z %s%s ", slot.layer, detnni_tensor_names[slot.tensor], detnni_group_names[group]);
+        if (slot.tensor == DETNN_KERNEL) detnni_format(&text, "%zx", slot.rows);
+        detnni_format(&text, "%z %s\n", slot.cols, detnni_tensor_sha_end(&tensor, digest));
+        detnni_sha_add(s, line, text.length);
+    }
+}
+
+/* Adds the lines about counters. */
+static void detnni_sha_state(detnni_sha *s, uint64_t seed, const detnni_state *state)
+{
+    char lines[400];
+    detnni_text t;
+    t.p = lines;
+    t.size = sizeof lines;
+    t.length = 0;
+    detnni_format(&t,
+                  "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\n"
+                  "learning_rate %x\nadapted %z\nloss_sum %X\nbest %x %l %l\n",
+                  (size_t)DETNN_CONTRACT, seed, state->step, state->epoch, state->position, state->samples,
+                  detnni_float_bits(state->learning_rate), (size_t)state->adapted, detnni_double_bits(state->loss_sum),
+                  detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
+    detnni_sha_add(s, lines, t.length);
 }
 
 DETNN_API char *detnn_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT])
@@ -5845,7 +6359,7 @@ DETNN_API char *detnn_digest(const detnn_net *net, char out[DETNN_DIGEST_TEXT])
     out[0] = 0;
     if (!net || net->magic != DETNNI_MAGIC_NET) return out;
     detnni_sha_start(&s);
-    detnni_sha_lines(&s, net, net->weights, "", 1);
+    detnni_sha_group(&s, net, DETNNI_WEIGHTS, 0, 0);
     detnni_sha_end(&s, digest);
     return detnni_hex(digest, out);
 }
@@ -5854,28 +6368,15 @@ DETNN_API char *detnn_state_digest(const detnn_net *net, char out[DETNN_DIGEST_T
 {
     detnni_sha s;
     unsigned char digest[32];
-    char lines[400];
-    detnni_text t;
-    const detnni_state *state;
     if (!out) return out;
     out[0] = 0;
     if (!net || net->magic != DETNNI_MAGIC_NET) return out;
-    state = net->state;
     detnni_sha_start(&s);
-    detnni_sha_lines(&s, net, net->weights, "", 1);
-    if (net->moment1) detnni_sha_lines(&s, net, net->moment1, ".moment1", 0);
-    if (net->moment2) detnni_sha_lines(&s, net, net->moment2, ".moment2", 0);
-    if (net->best && state->has_best) detnni_sha_lines(&s, net, net->best, ".best", 1);
-    t.p = lines;
-    t.size = sizeof lines;
-    t.length = 0;
-    detnni_format(&t,
-                  "contract %z\nseed %l\nstep %l\nepoch %l\nposition %l\nsamples %l\n"
-                  "learning_rate %x\nadapted %z\nloss_sum %X\nbest %x %l %l\n",
-                  (size_t)DETNN_CONTRACT, net->desc.seed, state->step, state->epoch, state->position, state->samples,
-                  detnni_float_bits(state->learning_rate), (size_t)state->adapted, detnni_double_bits(state->loss_sum),
-                  detnni_float_bits(state->best_loss), state->best_epoch, state->stale);
-    detnni_sha_add(&s, lines, t.length);
+    detnni_sha_group(&s, net, DETNNI_WEIGHTS, 0, 0);
+    if (net->moment1) detnni_sha_group(&s, net, DETNNI_MOMENT1, 0, 0);
+    if (net->moment2) detnni_sha_group(&s, net, DETNNI_MOMENT2, 0, 0);
+    if (net->best && net->state->has_best) detnni_sha_group(&s, net, DETNNI_BEST, 0, 0);
+    detnni_sha_state(&s, net->desc.seed, net->state);
     detnni_sha_end(&s, digest);
     return detnni_hex(digest, out);
 }
@@ -6286,7 +6787,9 @@ static size_t detnni_tasks(const detnn_net *net, size_t workers, double operatio
 /* Where task i of so many begins in n things, of which `unit` stay together. */
 static size_t detnni_cut(size_t n, size_t unit, size_t tasks, size_t i)
 {
-    size_t pieces = n / unit + (n % unit != 0);
+    size_t pieces;
+    if (tasks < 2) return i ? n : 0;
+    pieces = n / unit + (n % unit != 0);
     return detnni_min(n, (pieces / tasks * i + detnni_min(pieces % tasks, i)) * unit);
 }
 
@@ -6312,10 +6815,53 @@ static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, co
     size_t m;
     float max, sum;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
+        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
         return;
     }
-    for (m = 0; m < rows; m++) net->k->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+    for (m = 0; m < rows; m++)
+        DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+}
+
+/* Columns [from, to) of z [rows][cols] = x kernel + bias (or null), apart from x, with weights that are fetched in
+ * blocks: the chains of C2, continued from block to block. */
+static void detnni_dense_fetched(const detnn_net *net, const detnni_slot *kernel, const detnni_slot *bias,
+                                 const float *x, size_t rows, size_t from, size_t to, float *z)
+{
+    enum { DEPTH = 8, WIDTH = 32 };
+    const size_t in = kernel->rows, out = kernel->cols;
+    float w[DEPTH * WIDTH], b[WIDTH], part[WIDTH];
+    size_t n, k, j, m, depth, width;
+    for (n = from; n < to; n += width) {
+        width = detnni_min(WIDTH, to - n);
+        if (bias) detnni_fetch(net, bias, n, width, b);
+        for (k = 0; k < in; k += depth) {
+            depth = detnni_min(DEPTH, in - k);
+            for (j = 0; j < depth; j++) detnni_fetch(net, kernel, (k + j) * out + n, width, w + j * width);
+            for (m = 0; m < rows; m++) {
+                const detnni_dense p = detnni_dense_of(1, depth, width, width, 0, 0);
+                float *acc = z + m * out + n;
+                DETNNI_KERNELS(net)->forward(&p, x + m * in + k, w, k ? acc : bias ? b : 0, part);
+                DETNNI_COPY(acc, part, width * sizeof(float));
+            }
+        }
+    }
+}
+
+static void detnni_dense_packed(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
+                                float *z)
+{
+    detnni_slot kernel, bias;
+    DETNNI_ZERO(&kernel, sizeof kernel);
+    kernel.tensor = DETNN_KERNEL;
+    kernel.layer = (size_t)(l - net->layers);
+    kernel.rows = l->inputs;
+    kernel.cols = l->outputs;
+    bias = kernel;
+    bias.tensor = DETNN_BIAS;
+    bias.rows = 1;
+    kernel.at = l->kernel;
+    bias.at = l->bias;
+    detnni_dense_fetched(net, &kernel, l->bias_size ? &bias : 0, x, p->rows, p->from, p->to, z);
 }
 
 /* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
@@ -6338,7 +6884,8 @@ static void detnni_forward_task(void *arg, size_t i)
     const size_t in = l->inputs, out = l->outputs;
     const size_t row = f->columns ? 0 : detnni_cut(f->rows, 1, f->tasks, i);
     const size_t rows = (f->columns ? f->rows : detnni_cut(f->rows, 1, f->tasks, i + 1)) - row;
-    const float *first = net->weights + l->kernel, *second = net->weights + l->bias, *x = f->x + row * in;
+    const float *first = net->desc.packed && l->d.kind == DETNN_LAYER_DENSE ? 0 : net->weights + l->kernel;
+    const float *second = net->weights + l->bias, *x = f->x + row * in;
     float *z = f->z + row * out, *y = f->y + row * out;
     detnni_dense p;
     size_t m, j;
@@ -6349,11 +6896,12 @@ static void detnni_forward_task(void *arg, size_t i)
             p.from = detnni_cut(out, 16, f->tasks, i);
             p.to = detnni_cut(out, 16, f->tasks, i + 1);
         }
-        net->k->forward(&p, x, first, l->bias_size ? second : 0, z);
+        if (DETNNI_HAS(PACKED) && net->desc.packed) detnni_dense_packed(net, l, &p, x, z);
+        else DETNNI_KERNELS(net)->forward(&p, x, first, l->bias_size ? second : 0, z);
         if (f->activate && !f->columns) detnni_activate_rows(net, l, z, rows, y);
         else if (f->activate)
             for (m = 0; m < rows; m++)
-                net->k->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
+                DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
                                  y + m * out + p.from);
         break;
     case DETNN_LAYER_ACTIVATION:
@@ -6365,7 +6913,7 @@ static void detnni_forward_task(void *arg, size_t i)
         break;
     case DETNN_LAYER_DROPOUT:
         if (DETNNI_HAS(DROPOUT))
-            net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+            DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
                             (f->first + row) * out, x, rows * out, y);
         break;
     default: break;
@@ -6439,12 +6987,12 @@ static void detnni_activate_back_rows(const detnn_net *net, const detnni_layer *
 {
     size_t m, j, n = l->outputs;
     if (l->d.activation != DETNN_SOFTMAX) {
-        net->k->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
+        DETNNI_KERNELS(net)->activate_back(l->d.activation, l->d.alpha, z, y, rows * n, d);
         return;
     }
     for (m = 0; m < rows; m++) {
         const float *p = y + m * n;
-        float *row = d + m * n, s = net->k->dot(p, row, n);
+        float *row = d + m * n, s = DETNNI_KERNELS(net)->dot(p, row, n);
         for (j = 0; j < n; j++) row[j] = p[j] * (row[j] - s);
     }
 }
@@ -6471,7 +7019,7 @@ static void detnni_elements_task(void *arg, size_t i)
     size_t m, j;
     if (b->activation) detnni_activate_back_rows(net, l, b->z ? b->z + row * n : 0, l->y + row * n, rows, d);
     if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT)
-        net->k->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+        DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
                         (b->first + row) * n, d, rows * n, d);
     if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE)
         for (m = 0; m < rows; m++)
@@ -6486,8 +7034,10 @@ static void detnni_gradients_task(void *arg, size_t i)
     detnni_dense p = detnni_dense_of(b->rows, l->inputs, l->outputs, 0, net->scratch + i * net->room, net->room);
     p.from = detnni_cut(l->inputs, 16, b->tasks, i);
     p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1);
-    if (b->g) net->k->weight_gradient(&p, b->x, b->d, b->g + l->kernel, l->bias_size && i == 0 ? b->g + l->bias : 0);
-    if (b->other) net->k->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
+    if (b->g)
+        DETNNI_KERNELS(net)->weight_gradient(&p, b->x, b->d, b->g + l->kernel,
+                                             l->bias_size && i == 0 ? b->g + l->bias : 0);
+    if (b->other) DETNNI_KERNELS(net)->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
@@ -6540,7 +7090,7 @@ static void detnni_part_done(detnn_net *net, size_t rows)
     net->nodes++;
     for (c = net->parts++; c & 1; c >>= 1) {
         net->nodes--;
-        net->k->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
+        DETNNI_KERNELS(net)->add(detnni_node(net, net->nodes), net->parameters, detnni_node(net, net->nodes - 1));
     }
     net->rows_done += rows;
 }
@@ -6548,7 +7098,7 @@ static void detnni_part_done(detnn_net *net, size_t rows)
 static void detnni_parts_join(detnn_net *net)
 {
     for (; net->nodes > 1; net->nodes--)
-        net->k->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
+        DETNNI_KERNELS(net)->add(detnni_node(net, net->nodes - 1), net->parameters, detnni_node(net, net->nodes - 2));
 }
 
 /* ==== 17. Losses and metrics ============================================================================ */
@@ -6585,14 +7135,14 @@ static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n
 {
     float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
     size_t j;
-    net->k->softmax(z, n, p, &max, &sum);
+    DETNNI_KERNELS(net)->softmax(z, n, p, &max, &sum);
     log_sum = detnn_log(sum);
     for (j = 0; j < n; j++) {
         t[j] = target ? target[j] : j == label ? 1.0f : 0.0f;
         if (eps > 0.0f) t[j] = DETNNI_FMA_PLAIN(1.0f - eps, t[j], eps / (float)n);
         v[j] = t[j] == 0.0f ? 0.0f : log_sum - (z[j] - max);
     }
-    loss = !target && !(eps > 0.0f) ? v[label] : net->k->dot(t, v, n);
+    loss = !target && !(eps > 0.0f) ? v[label] : DETNNI_KERNELS(net)->dot(t, v, n);
     if (d) for (j = 0; j < n; j++) d[j] = (p[j] - t[j]) * c;
     return loss;
 }
@@ -6608,34 +7158,34 @@ static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, c
     switch (net->desc.loss) {
     case DETNN_BINARY_CROSS_ENTROPY:
         for (j = 0; j < n; j++) v[j] = -y[j];
-        net->k->exact[DETNNI_EXACT_softplus](v, n, v);
-        net->k->exact[DETNNI_EXACT_softplus](y, n, e);
+        DETNNI_KERNELS(net)->exact[DETNNI_EXACT_softplus](v, n, v);
+        DETNNI_KERNELS(net)->exact[DETNNI_EXACT_softplus](y, n, e);
         for (j = 0; j < n; j++) {
             float t = detnni_target(target, label, n, j);
             v[j] = DETNNI_FMA_PLAIN(t, v[j], (1.0f - t) * e[j]);
             if (d) d[j] = (detnn_sigmoid(y[j]) - t) * q;
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     case DETNN_MEAN_SQUARED_ERROR:
         for (j = 0; j < n; j++) {
             v[j] = y[j] - detnni_target(target, label, n, j);
             if (d) d[j] = (v[j] + v[j]) * q;
         }
-        return net->k->dot(v, v, n) / (float)n;
+        return DETNNI_KERNELS(net)->dot(v, v, n) / (float)n;
     case DETNN_MEAN_ABSOLUTE_ERROR:
         for (j = 0; j < n; j++) {
             float r = y[j] - detnni_target(target, label, n, j);
             v[j] = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             if (d) d[j] = r > 0.0f ? q : r < 0.0f ? -q : 0.0f;
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     case DETNN_HUBER:
         for (j = 0; j < n; j++) {
             float r = y[j] - detnni_target(target, label, n, j), a = detnni_float(detnni_float_bits(r) & 0x7fffffff);
             v[j] = a <= delta ? (0.5f * r) * r : delta * (a - 0.5f * delta);
             if (d) d[j] = a <= delta ? r * q : r > 0.0f ? delta * q : -(delta * q);
         }
-        return net->k->sum(v, n) / (float)n;
+        return DETNNI_KERNELS(net)->sum(v, n) / (float)n;
     default: return 0.0f;
     }
 }
@@ -6676,7 +7226,7 @@ static void detnni_errors(const detnn_net *net, const detnni_rows *data, const f
                 detnni_target(data->targets ? data->targets + m * n : 0, data->labels ? data->labels[m] : 0, n, j);
             net->row[j] = detnni_float(detnni_float_bits(y[m * n + j] - t) & 0x7fffffff);
         }
-        detnni_batch_sum_add(&score->error, net->k->sum(net->row, n) / (float)n);
+        detnni_batch_sum_add(&score->error, DETNNI_KERNELS(net)->sum(net->row, n) / (float)n);
     }
 }
 
@@ -6692,7 +7242,7 @@ static double detnni_power(double b, uint64_t t)
 {
     double r = 1.0;
     for (; t; t >>= 1) {
-        if (t & 1) r = r * b;
+        if (t & 1) r = detnni_rounded(r, b);
         b = b * b;
     }
     return r;
@@ -6725,7 +7275,7 @@ static double detnni_rate(const detnn_optimizer *o, const detnn_schedule *s, uin
     case DETNN_SCHEDULE_COSINE: {
         uint32_t k = t >= s->period ? 1u << 23 : detnni_cosine_phase(t, s->period);
         double cosine = (double)detnn_cos2pi((float)k * (1.0f / 16777216.0f)), final = (double)s->final;
-        return final + (rate - final) * (0.5 * (1.0 + cosine));
+        return final + detnni_rounded(rate - final, 0.5 * (1.0 + cosine));
     }
     default: return rate;
     }
@@ -6743,7 +7293,7 @@ static detnni_update detnni_update_of(const detnn_optimizer *o, const detnn_sche
     u.o = *o;
     u.rate = (float)rate;
     u.correction = 1.0f;
-    u.keep = (float)(1.0 - rate * (double)o->weight_decay);
+    u.keep = (float)(1.0 - detnni_rounded(rate, (double)o->weight_decay));
     if (DETNNI_HAS(ADAM) && (o->kind == DETNN_ADAM || o->kind == DETNN_ADAMW)) {
         u.rate = (float)(rate / (1.0 - detnni_power((double)o->beta1, t + 1)));
         u.correction = (float)(1.0 / detnni_sqrt64(1.0 - detnni_power((double)o->beta2, t + 1)));
@@ -6830,7 +7380,8 @@ static detnn_result detnni_try_update(const detnn_net *net, const detnni_update 
             DETNNI_COPY(w, net->weights + at, bytes);
             if (net->moment1) DETNNI_COPY(m1, net->moment1 + at, bytes);
             if (net->moment2) DETNNI_COPY(m2, net->moment2 + at, bytes);
-            if (net->k->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0) >= 0x7f800000) {
+            if (DETNNI_KERNELS(net)->update(u, t.kernel, m, g, w, net->moment1 ? m1 : 0, net->moment2 ? m2 : 0)
+                >= 0x7f800000) {
                 size_t bad = detnni_bad(w, m);
                 return detnni_fail(err, DETNN_ERROR_NONFINITE,
                                    "epoch %l, step %l: the update makes %s of layer %z (%s), element %z or after, "
@@ -6869,11 +7420,11 @@ static void detnni_slices_task(void *arg, size_t task)
         float *g = net->gradients + at, c = s->by;
         uint32_t m = 0;
         switch (s->kind) {
-        case DETNNI_LARGEST: m = net->k->magnitude(g, n); break;
+        case DETNNI_LARGEST: m = DETNNI_KERNELS(net)->magnitude(g, n); break;
         case DETNNI_CLIP:    for (i = 0; i < n; i++) g[i] = g[i] < -c ? -c : g[i] > c ? c : g[i]; break;
         case DETNNI_SCALE:   for (i = 0; i < n; i++) g[i] = g[i] * c; break;
         case DETNNI_UPDATE:
-            m = net->k->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
+            m = DETNNI_KERNELS(net)->update(s->u, t.kernel, n, g, net->own_weights + at, detnni_at(net->moment1, at),
                                detnni_at(net->moment2, at));
             break;
         default: break;
@@ -6901,7 +7452,7 @@ static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float 
 /* Applies the gathered gradients; on an error nothing but the gradients has changed. */
 static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
 {
-    const detnni_kernels *k = net->k;
+    const detnni_kernels *k = DETNNI_KERNELS(net);
     detnni_state *state = net->state;
     detnn_optimizer o = net->desc.optimizer;
     const uint32_t safe = 0x4e800000; /* 2^30 */
@@ -7043,7 +7594,7 @@ static detnn_result detnni_check_sample(const detnn_net *net, uint64_t sample, c
                                         const uint32_t *label, const float *weight, detnn_error *err)
 {
     size_t j;
-    if (net->k->magnitude(x, net->inputs) >= 0x7f800000) {
+    if (DETNNI_KERNELS(net)->magnitude(x, net->inputs) >= 0x7f800000) {
         j = detnni_bad(x, net->inputs);
         return detnni_bad_value(err, "x", sample, j, x[j], "finite");
     }
@@ -7284,7 +7835,7 @@ static detnn_result detnni_evaluate_range(detnn_net *net, const detnn_data *data
 DETNNI_NOINLINE static detnn_result detnni_evaluate(detnn_net *net, const detnn_data *data, detnn_metrics *metrics,
                                                     detnn_error *err)
 {
-    detnn_metrics m;
+    detnn_metrics m = { 0.0f, 0.0f, 0.0f, 0 };
     detnn_result r = detnni_check_net(net, err);
     if (r) return r;
     if (!metrics) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_evaluate: metrics is null");
@@ -7337,7 +7888,7 @@ static detnn_result detnni_column_sums(detnn_net *net, const detnn_data *data, s
         }
     }
     for (d = depth - 2; d >= 0; d--)
-        net->k->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
+        DETNNI_KERNELS(net)->add(net->columns + ((size_t)d + 1) * in, in, net->columns + (size_t)d * in);
     return DETNN_OK;
 }
 
@@ -7709,7 +8260,7 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
             r = detnni_train_rows(net, data, fit->shuffle ? &order : 0, s->position, rows, &loss, &correct, err);
             if (r) return r;
             s->position += rows;
-            s->loss_sum = s->loss_sum + (double)loss * (double)rows;
+            s->loss_sum = s->loss_sum + detnni_rounded((double)loss, (double)rows);
             s->correct += correct;
             r = detnni_trace_check(net, err);
             if (r) return r;
@@ -7752,6 +8303,142 @@ DETNNI_NOINLINE static detnn_result detnni_fit(detnn_net *net, const detnn_data 
 DETNN_API detnn_result detnn_fit(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit, detnn_error *err)
 {
     DETNNI_GUARDED(detnni_fit(net, data, fit, err));
+}
+
+/* ---- Progress bar ---- */
+
+#if !DETNN_NO_STDIO
+static int detnni_bar_write(void *user, const char *text, size_t length)
+{
+    (void)user;
+    return fwrite(text, 1, length, stderr) != length || fflush(stderr);
+}
+
+static uint64_t detnni_bar_clock(void *user)
+{
+    (void)user;
+    return (uint64_t)time(0);
+}
+#endif
+
+DETNN_API detnn_progress_bar detnn_progress_bar_default(void)
+{
+    detnn_progress_bar bar;
+    DETNNI_ZERO(&bar, sizeof bar);
+#if !DETNN_NO_STDIO
+    bar.write = detnni_bar_write;
+    bar.clock = detnni_bar_clock;
+    bar.terminal = DETNNI_TERMINAL();
+#endif
+    return bar;
+}
+
+static void detnni_bar_loss(detnni_text *t, const detnn_progress_bar *bar, int validation)
+{
+    detnni_format(t, "  loss ");
+    detnni_put_float(t, bar->loss, 4);
+    if (!validation) return;
+    detnni_format(t, "  val ");
+    detnni_put_float(t, bar->val_loss, 4);
+}
+
+/* The line in the terminal; last: nothing comes after it. */
+static void detnni_bar_line(detnn_progress_bar *bar, const detnn_progress *p, int validation, int last)
+{
+    char text[256];
+    detnni_text t = { text, sizeof text, 0 };
+    const uint64_t all = bar->fit.epochs * p->samples, done = (p->epoch - bar->first) * p->samples + p->position;
+    const uint64_t seconds = bar->now - bar->since, fresh = done - bar->skipped;
+    size_t i, length;
+    detnni_format(&t, "\repoch %l/%l [", p->epoch - bar->first + 1, bar->fit.epochs);
+    for (i = 0; i < 10; i++) detnni_put(&t, (double)done * 10.0 >= (double)(i + 1) * (double)all ? '=' : ' ');
+    detnni_format(&t, "] %l %%", (uint64_t)(100.0 * ((double)done / (double)all)));
+    if (bar->timed && seconds && fresh) {
+        const uint64_t left = (uint64_t)((double)(all - done) * ((double)seconds / (double)fresh) + 0.5);
+        detnni_format(&t, "  %l samples/s", fresh / seconds);
+        if (!last) {
+            detnni_format(&t, "  %l:", left / 60);
+            detnni_put_number(&t, left % 60, 10, 2);
+            detnni_format(&t, " left");
+        }
+    }
+    detnni_bar_loss(&t, bar, validation);
+    length = t.length;
+    while (t.length < bar->length) detnni_put(&t, ' '); /* over what is left of a longer line */
+    bar->length = length;
+    if (last) detnni_put(&t, '\n');
+    bar->write(bar->user, text, t.length);
+}
+
+/* Begins at the first call of a fit. 1 where a second has begun since the last time. */
+static int detnni_bar_tick(detnn_progress_bar *bar, const detnn_progress *p)
+{
+    const uint64_t now = bar->clock ? bar->clock(bar->user) : 0;
+    if (!bar->started) {
+        bar->started = 1;
+        bar->timed = 0;
+        bar->length = 0;
+        bar->first = p->epoch;
+        bar->now = now;
+    }
+    if (now == bar->now) return 0;
+    bar->now = now;
+    if (!bar->timed) { /* the rate is counted from the beginning of a second */
+        bar->timed = 1;
+        bar->since = now;
+        bar->skipped = (p->epoch - bar->first) * p->samples + p->position;
+    }
+    return 1;
+}
+
+static int detnni_bar_step(void *user, detnn_net *net, const detnn_progress *p)
+{
+    detnn_progress_bar *bar = (detnn_progress_bar *)user;
+    const int answer = bar->fit.on_step ? bar->fit.on_step(bar->fit.user, net, p) : DETNN_GO_ON;
+    const int tick = detnni_bar_tick(bar, p), later = p->epoch > bar->first;
+    const int validation = later && (bar->fit.validation || bar->fit.validation_split > 0.0f);
+    if (!later) bar->loss = p->loss;
+    if (bar->write && bar->terminal && (tick || answer)) detnni_bar_line(bar, p, validation, answer);
+    if (answer) bar->started = 0;
+    return answer;
+}
+
+static int detnni_bar_epoch(void *user, detnn_net *net, const detnn_progress *p)
+{
+    detnn_progress_bar *bar = (detnn_progress_bar *)user;
+    const int answer = bar->fit.on_epoch ? bar->fit.on_epoch(bar->fit.user, net, p) : DETNN_GO_ON;
+    const int tick = detnni_bar_tick(bar, p);
+    const int validation = bar->fit.validation || bar->fit.validation_split > 0.0f;
+    const int last = answer || p->epoch + 1 - bar->first == bar->fit.epochs
+                     || (bar->fit.patience && net->state->stale >= bar->fit.patience);
+    bar->loss = p->loss;
+    bar->val_loss = p->val_loss;
+    if (bar->write && bar->terminal && (tick || last)) detnni_bar_line(bar, p, validation, last);
+    if (bar->write && !bar->terminal) {
+        char text[128];
+        detnni_text t = { text, sizeof text, 0 };
+        detnni_format(&t, "epoch %l/%l", p->epoch + 1 - bar->first, bar->fit.epochs);
+        detnni_bar_loss(&t, bar, validation);
+        detnni_put(&t, '\n');
+        bar->write(bar->user, text, t.length);
+    }
+    if (last) bar->started = 0;
+    return answer;
+}
+
+DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar)
+{
+    detnn_fit_desc inner = *fit;
+    if (fit->on_epoch == detnni_bar_epoch && fit->user == bar) { /* shown before: its callbacks are those of then */
+        inner.on_step = bar->fit.on_step;
+        inner.on_epoch = bar->fit.on_epoch;
+        inner.user = bar->fit.user;
+    }
+    bar->fit = inner;
+    bar->started = 0;
+    fit->on_step = detnni_bar_step;
+    fit->on_epoch = detnni_bar_epoch;
+    fit->user = bar;
 }
 
 /* ==== 20. Level 3: the building blocks ================================================================== */
@@ -7856,8 +8543,8 @@ static const char *detnni_selftest_arithmetic(void)
     if (detnni_float_bits(one + tiny) != 0x3f800000 || detnni_float_bits(one + three * tiny) != 0x3f800002
         || detnni_float_bits(-one - three * tiny) != 0xbf800002) return "rounding to nearest even";
     sum = a * b - one;
-    if (detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
-    wide = c * d - (double)one;
+    if (!DETNNI_CONTRACTS && detnni_float_bits(sum) != 0x00000000) return "a * b + c contracted";
+    wide = detnni_rounded(c, d) - (double)one;
     if (detnni_double_bits(wide) != 0) return "a * b + c contracted in binary64";
     sum = (one + huge) - huge;
     if (detnni_float_bits(sum) != 0) return "sums re-associated";
@@ -7924,6 +8611,21 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     size_t i, f;
     int round;
     gradient.to = IN;
+    for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* vectors may flush */
+    k->forward(&p, x, w, 0, a);
+    k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
+    for (i = 0; i < OUT; i++)
+        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * IN || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
+            return "subnormal products";
+    if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N
+        || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
+        return "subnormal sums";
+    k->activate(DETNN_LEAKY_RELU, 0.5f, x, N, a);
+    DETNNI_COPY(b, x, sizeof x);
+    k->add(x, N, b);
+    for (i = 0; i < N; i++)
+        if ((DETNNI_HAS(ACTIVATIONS) && detnni_float_bits(a[i]) != 0x80000001) || detnni_float_bits(b[i]) != 0x80000004)
+            return "subnormal elements";
     for (round = 0; round < 2; round++) {
         detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
         detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);
@@ -8043,56 +8745,2819 @@ DETNN_API detnn_result detnn_selftest(detnn_error *err)
 
 
 
+/* ==== 22. Files, flash images, receipts ================================================================= */
+
+static const char *const detnni_initializer_names[] = { DETNN_INITIALIZERS(DETNNI_TEXT) };
+static const char *const detnni_optimizer_names[] = { DETNN_OPTIMIZERS(DETNNI_TEXT) };
+static const char *const detnni_schedule_names[] = { DETNN_SCHEDULES(DETNNI_TEXT) };
+static const char *const detnni_packing_names[] = { DETNN_PACKINGS(DETNNI_TEXT) };
+
+DETNN_API detnn_save_desc detnn_save_desc_default(void)
+{
+    detnn_save_desc d;
+    DETNNI_ZERO(&d, sizeof d);
+    d.test = 1;
+    return d;
+}
+
+DETNN_API detnn_load_desc detnn_load_desc_default(void)
+{
+    const detnn_net_desc n = detnn_net_desc_default();
+    detnn_load_desc d;
+    DETNNI_ZERO(&d, sizeof d);
+    d.memory_max = (size_t)-1;
+    d.batch_max = n.batch_max;
+    d.parts_max = n.parts_max;
+    d.isa = n.isa;
+    d.workers = n.workers;
+    d.task_work = n.task_work;
+    return d;
+}
+
+DETNN_API detnn_export_desc detnn_export_desc_default(void)
+{
+    detnn_export_desc d;
+    DETNNI_ZERO(&d, sizeof d);
+    d.name = "model";
+    d.packing = DETNN_FLOAT32;
+    d.test = 1;
+    return d;
+}
+
+static detnn_result detnni_check_files(detnn_error *err)
+{
+    if (DETNNI_HAS(FILES)) return DETNN_OK;
+    return detnni_fail(err, DETNN_ERROR_FEATURE, "this build's DETNN_FEATURES leave files out");
+}
+
+/* ---- Memory for a while ---- */
+
+static void *detnni_alloc(const detnn_allocator *a, size_t size)
+{
+    if (a->alloc) return a->alloc(a->user, size);
+#if DETNN_NO_MALLOC
+    return 0;
+#else
+    return malloc(size ? size : 1);
+#endif
+}
+
+static void detnni_release(const detnn_allocator *a, void *memory, size_t size)
+{
+    if (!memory) return;
+    if (a->alloc) a->release(a->user, memory, size);
+#if !DETNN_NO_MALLOC
+    else free(memory);
+#endif
+}
+
+/* ---- Writing ---- */
+
+/* Where bytes go: counted, hashed where sha is not null, and handed on where write is not null. */
+typedef struct detnni_sink {
+    int (*write)(void *user, const void *bytes, size_t size);
+    void *user;
+    detnni_sha *sha;
+    uint64_t length;
+    size_t used;
+    int failed;
+    unsigned char buffer[256];
+} detnni_sink;
+
+static void detnni_sink_start(detnni_sink *s, int (*write)(void *user, const void *bytes, size_t size), void *user)
+{
+    s->write = write;
+    s->user = user;
+    s->sha = 0;
+    s->length = 0;
+    s->used = 0;
+    s->failed = 0;
+}
+
+static void detnni_sink_flush(detnni_sink *s)
+{
+    if (s->used && !s->failed) {
+        if (s->write(s->user, s->buffer, s->used)) s->failed = 1;
+        (void)detnni_fp_enter(); /* the caller's code may have left another mode */
+    }
+    s->used = 0;
+}
+
+static void detnni_sink_add(detnni_sink *s, const void *bytes, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)bytes;
+    s->length += n;
+    if (s->sha) detnni_sha_add(s->sha, p, n);
+    while (s->write && n) {
+        size_t m = detnni_min(n, sizeof s->buffer - s->used);
+        DETNNI_COPY(s->buffer + s->used, p, m);
+        s->used += m;
+        p += m;
+        n -= m;
+        if (s->used == sizeof s->buffer) detnni_sink_flush(s);
+    }
+}
+
+static void detnni_sink_text(detnni_sink *s, const char *text)
+{
+    for (; *text; text++) detnni_sink_add(s, text, 1);
+}
+
+/* A line of at most 319 characters. */
+static void detnni_sink_format(detnni_sink *s, const char *format, ...)
+{
+    char line[320];
+    detnni_text t;
+    va_list args;
+    t.p = line;
+    t.size = sizeof line;
+    t.length = 0;
+    va_start(args, format);
+    detnni_vformat(&t, format, args);
+    va_end(args);
+    detnni_sink_add(s, line, detnni_min(t.length, sizeof line - 1));
+}
+
+static void detnni_sink_hex(detnni_sink *s, const float *x, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++) detnni_sink_format(s, "%x", detnni_nan(x[i]) ? 0x7fc00000 : detnni_float_bits(x[i]));
+}
+
+/* A net's description in words (F2, F4), one function for each line. */
+static void detnni_put_net(detnni_sink *s, const detnn_net_desc *d)
+{
+    detnni_sink_format(s, "seed %l inputs %z loss %s label_smoothing %x huber_delta %x", d->seed, d->inputs,
+                       detnni_loss_names[d->loss], detnni_float_bits(d->label_smoothing),
+                       detnni_float_bits(d->huber_delta));
+}
+
+static void detnni_put_layer(detnni_sink *s, const detnn_layer *l)
+{
+    detnni_sink_text(s, detnni_layer_names[l->kind]);
+    if (l->kind == DETNN_LAYER_DROPOUT) detnni_sink_format(s, " %x", detnni_float_bits(l->rate));
+    if (l->kind == DETNN_LAYER_DENSE) detnni_sink_format(s, " %z", l->units);
+    if (l->kind == DETNN_LAYER_DENSE || l->kind == DETNN_LAYER_ACTIVATION)
+        detnni_sink_format(s, " %s %x", detnni_activation_names[l->activation], detnni_float_bits(l->alpha));
+    if (l->kind == DETNN_LAYER_DENSE)
+        detnni_sink_format(s, " %s %x %x %s %x %x bias %z frozen %z", detnni_initializer_names[l->kernel.kind],
+                           detnni_float_bits(l->kernel.a), detnni_float_bits(l->kernel.b),
+                           detnni_initializer_names[l->bias.kind], detnni_float_bits(l->bias.a),
+                           detnni_float_bits(l->bias.b), (size_t)(l->use_bias != 0), (size_t)(l->frozen != 0));
+}
+
+static void detnni_put_layers(detnni_sink *s, const detnn_net *net)
+{
+    size_t i;
+    for (i = 0; i < net->desc.layer_count; i++) {
+        if (i) detnni_sink_text(s, ", ");
+        detnni_put_layer(s, &net->layers[i].d);
+    }
+}
+
+static void detnni_put_optimizer(detnni_sink *s, const detnn_optimizer *o)
+{
+    detnni_sink_format(s,
+                       "%s learning_rate %x momentum %x nesterov %z beta1 %x beta2 %x rho %x epsilon %x "
+                       "weight_decay %x clip_value %x clip_norm %x",
+                       detnni_optimizer_names[o->kind], detnni_float_bits(o->learning_rate),
+                       detnni_float_bits(o->momentum), (size_t)(o->nesterov != 0), detnni_float_bits(o->beta1),
+                       detnni_float_bits(o->beta2), detnni_float_bits(o->rho), detnni_float_bits(o->epsilon),
+                       detnni_float_bits(o->weight_decay), detnni_float_bits(o->clip_value),
+                       detnni_float_bits(o->clip_norm));
+}
+
+static void detnni_put_schedule(detnni_sink *s, const detnn_schedule *d)
+{
+    detnni_sink_format(s, "%s warmup_steps %l period %l gamma %x final %x", detnni_schedule_names[d->kind],
+                       d->warmup_steps, d->period, detnni_float_bits(d->gamma), detnni_float_bits(d->final));
+}
+
+/* The keys of the metadata (F2), in their order. */
+#define DETNNI_KEYS(X)                                                                                   \
+    X(FORMAT, "detnn.format") X(CONTRACT, "detnn.contract") X(NET, "detnn.net") X(LAYERS, "detnn.layers") \
+    X(OPTIMIZER, "detnn.optimizer") X(SCHEDULE, "detnn.schedule") X(TRAINED, "detnn.trained")           \
+    X(DIGEST, "detnn.digest") X(TEST, "detnn.test") X(STATE, "detnn.state") X(CHECK, "detnn.check")
+#define DETNNI_ENUM_KEY(name, text) DETNNI_KEY_##name,
+#define DETNNI_TEXT_KEY(name, text) text,
+enum { DETNNI_KEYS(DETNNI_ENUM_KEY) DETNNI_KEY_COUNT };
+static const char *const detnni_keys[] = { DETNNI_KEYS(DETNNI_TEXT_KEY) };
+#undef DETNNI_ENUM_KEY
+#undef DETNNI_TEXT_KEY
+#undef DETNNI_KEYS
+
+/* What is about to be saved. */
+typedef struct detnni_saving {
+    const detnn_net *net;
+    detnn_save_desc d;
+    unsigned groups;  /* of tensors: bit 1 << group */
+    const float *y;   /* outputs of the test vector, or null: none */
+    size_t header;    /* bytes, with the spaces that fill it up */
+    uint64_t size;    /* of the file */
+    char digest[DETNN_DIGEST_TEXT], state_digest[DETNN_DIGEST_TEXT];
+} detnni_saving;
+
+/* Element i of the input of the test vector. */
+static float detnni_test_input(const detnni_saving *v, size_t i)
+{
+    const detnn_net *net = v->net;
+    float z, x;
+    if (v->d.test_input) return v->d.test_input[i];
+    detnn_random_normal(net->desc.seed, 0, 0, i, 1, 0.0f, 1.0f, &z);
+    if (net->desc.layers[0].kind != DETNN_LAYER_STANDARDIZE) return z;
+    x = z * net->weights[net->layers[0].bias + i];
+    x = net->weights[net->layers[0].kernel + i] + x;
+    return detnni_finite(x) ? x : z;
+}
+
+static const char *detnni_slot_name(const detnni_slot *s, char name[48])
+{
+    static const char *const tensors[] = { "weight", "bias", "mean", "deviation" };
+    detnni_text t;
+    t.p = name;
+    t.size = 48;
+    t.length = 0;
+    detnni_format(&t, "%z.%s%s", s->module, tensors[s->tensor], detnni_group_names[s->group]);
+    return name;
+}
+
+/* The bytes of a header, without the spaces after it. */
+static void detnni_put_header(detnni_sink *s, const detnni_saving *v)
+{
+    const detnn_net *net = v->net;
+    const detnni_state *state = net->state;
+    detnni_sha check;
+    detnni_slot slot;
+    unsigned char digest[32];
+    char text[DETNN_DIGEST_TEXT];
+    uint64_t at = 0;
+    size_t i;
+    int key;
+    detnni_sha_start(&check);
+    detnni_sink_text(s, "{\"__metadata__\":{");
+    for (key = 0; key < DETNNI_KEY_COUNT; key++) {
+        if ((key == DETNNI_KEY_TEST && !v->y) || (key == DETNNI_KEY_STATE && !v->d.state)) continue;
+        detnni_sink_format(s, "%s\"%s\":\"", key ? "," : "", detnni_keys[key]);
+        s->sha = &check;
+        switch (key) {
+        case DETNNI_KEY_FORMAT: detnni_sink_text(s, "1"); break;
+        case DETNNI_KEY_CONTRACT: detnni_sink_format(s, "%z", (size_t)DETNN_CONTRACT); break;
+        case DETNNI_KEY_NET: detnni_put_net(s, &net->desc); break;
+        case DETNNI_KEY_LAYERS: detnni_put_layers(s, net); break;
+        case DETNNI_KEY_OPTIMIZER: detnni_put_optimizer(s, &net->desc.optimizer); break;
+        case DETNNI_KEY_SCHEDULE: detnni_put_schedule(s, &net->desc.schedule); break;
+        case DETNNI_KEY_TRAINED:
+            detnni_sink_format(s, "step %l epoch %l adapted %z", state->step, state->epoch, (size_t)state->adapted);
+            break;
+        case DETNNI_KEY_DIGEST: detnni_sink_text(s, v->digest); break;
+        case DETNNI_KEY_TEST:
+            for (i = 0; i < net->inputs; i++) {
+                float x = detnni_test_input(v, i);
+                detnni_sink_hex(s, &x, 1);
+            }
+            detnni_sink_text(s, " ");
+            detnni_sink_hex(s, v->y, net->outputs);
+            break;
+        case DETNNI_KEY_STATE:
+            detnni_sink_format(s,
+                               "position %l samples %l learning_rate %x loss_sum %X correct %l best %x %l %l "
+                               "keep_best %z has_best %z digest %s",
+                               state->position, state->samples, detnni_float_bits(state->learning_rate),
+                               detnni_double_bits(state->loss_sum), state->correct,
+                               detnni_float_bits(state->best_loss), state->best_epoch, state->stale,
+                               (size_t)(net->best != 0), (size_t)state->has_best, v->state_digest);
+            break;
+        default:
+            s->sha = 0;
+            detnni_sha_end(&check, digest);
+            detnni_sink_text(s, detnni_hex(digest, text));
+        }
+        if (s->sha) detnni_sha_add(s->sha, "\n", 1);
+        s->sha = 0;
+        detnni_sink_text(s, "\"");
+    }
+    detnni_sink_text(s, "}");
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, v->groups, &slot)) {
+        char name[48];
+        uint64_t end = at + (uint64_t)slot.rows * slot.cols * 4;
+        detnni_sink_format(s, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[%z", detnni_slot_name(&slot, name), slot.cols);
+        if (slot.tensor == DETNN_KERNEL) detnni_sink_format(s, ",%z", slot.rows);
+        detnni_sink_format(s, "],\"data_offsets\":[%l,%l]}", at, end);
+        at = end;
+    }
+    detnni_sink_text(s, "}");
+}
+
+/* Measures. */
+static detnn_result detnni_save_start(detnni_saving *v, detnn_net *net, const detnn_save_desc *desc, detnn_error *err)
+{
+    detnni_sink s;
+    detnni_slot slot;
+    uint64_t header;
+    detnn_result r = detnni_check_files(err);
+    if (!r) r = detnni_check_net(net, err);
+    if (r) return r;
+    DETNNI_ZERO(v, sizeof *v);
+    v->net = net;
+    v->d = desc ? *desc : detnn_save_desc_default();
+    v->groups = 1u << DETNNI_WEIGHTS;
+    if (v->d.state) {
+        r = detnni_check_training(net, err);
+        if (r) return r;
+        if (net->parts || net->forward_rows)
+            return detnni_fail(err, DETNN_ERROR_STATE,
+                               "a step of forward and backward is under way: a state is saved after it or before it");
+        if (net->moment1) v->groups |= 1u << DETNNI_MOMENT1;
+        if (net->moment2) v->groups |= 1u << DETNNI_MOMENT2;
+        if (net->best && net->state->has_best) v->groups |= 1u << DETNNI_BEST;
+        (void)detnn_state_digest(net, v->state_digest);
+    }
+    (void)detnn_digest(net, v->digest);
+    if (v->d.test && net->state->adapted) {
+        const detnni_crew crew = detnni_own_crew(net);
+        const float *x = v->d.test_input;
+        size_t i;
+        if (x && DETNNI_KERNELS(net)->magnitude(x, net->inputs) >= 0x7f800000)
+            return detnni_fail(err, DETNN_ERROR_DATA, "test_input[%z] is %g, which is not finite",
+                               detnni_bad(x, net->inputs), (double)x[detnni_bad(x, net->inputs)]);
+        for (i = 0; !x && i < net->inputs; i++) net->a[i] = detnni_test_input(v, i);
+        v->y = detnni_infer(net, &crew, x ? x : net->a, 1, 0, net->a, net->b, 0);
+    }
+    detnni_sink_start(&s, 0, 0);
+    detnni_put_header(&s, v);
+    header = (s.length + 7) & ~(uint64_t)7;
+    v->size = 8 + header;
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, v->groups, &slot)) v->size += (uint64_t)slot.rows * slot.cols * 4;
+    v->header = (size_t)header;
+    if (header > DETNNI_HEADER_MAX)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "the file's header would have %l bytes, more than %z", header,
+                           (size_t)DETNNI_HEADER_MAX);
+    return DETNN_OK;
+}
+
+static void detnni_save_bytes(const detnni_saving *v, detnni_sink *s)
+{
+    detnni_slot slot;
+    unsigned char number[8];
+    size_t i;
+    for (i = 0; i < 8; i++) number[i] = (unsigned char)((uint64_t)v->header >> 8 * i);
+    detnni_sink_add(s, number, 8);
+    detnni_put_header(s, v);
+    while (s->length < 8 + (uint64_t)v->header) detnni_sink_text(s, " ");
+    detnni_slot_start(&slot);
+    while (!s->failed && detnni_slot_next(v->net, v->groups, &slot)) {
+        size_t k, n;
+        for (n = 0; n < slot.cols; n++)
+            for (k = 0; k < slot.rows; k++) {
+                unsigned char b[4];
+                float x;
+                uint32_t u;
+                detnni_fetch(v->net, &slot, k * slot.cols + n, 1, &x);
+                u = detnni_float_bits(x);
+                b[0] = (unsigned char)u;
+                b[1] = (unsigned char)(u >> 8);
+                b[2] = (unsigned char)(u >> 16);
+                b[3] = (unsigned char)(u >> 24);
+                detnni_sink_add(s, b, 4);
+            }
+    }
+    detnni_sink_flush(s);
+}
+
+static detnn_result detnni_written(const detnni_sink *s, detnn_error *err)
+{
+    if (s->failed) return detnni_fail(err, DETNN_ERROR_CALLBACK, "write failed in the first %l bytes", s->length);
+    return detnni_ok(err);
+}
+
+DETNNI_NOINLINE static detnn_result detnni_save_write(detnn_net *net,
+                                                      int (*write)(void *user, const void *bytes, size_t size),
+                                                      void *user, const detnn_save_desc *desc, detnn_error *err)
+{
+    detnni_saving v;
+    detnni_sink s;
+    detnn_result r;
+    if (!write) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_save_write: write is null");
+    r = detnni_save_start(&v, net, desc, err);
+    if (r) return r;
+    detnni_sink_start(&s, write, user);
+    detnni_save_bytes(&v, &s);
+    return detnni_written(&s, err);
+}
+
+DETNN_API detnn_result detnn_save_write(detnn_net *net, int (*write)(void *user, const void *bytes, size_t size),
+                                        void *user, const detnn_save_desc *desc, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_save_write(net, write, user, desc, err));
+}
+
+static detnn_result detnni_save_fits(const detnni_saving *v, detnn_error *err)
+{
+    if (v->size <= (size_t)-1 / 2) return DETNN_OK;
+    return detnni_fail(err, DETNN_ERROR_SIZE, "the file has %l bytes, which do not fit memory", v->size);
+}
+
+DETNNI_NOINLINE static detnn_result detnni_save_size(detnn_net *net, const detnn_save_desc *desc, size_t *size,
+                                                     detnn_error *err)
+{
+    detnni_saving v;
+    detnn_result r = detnni_save_start(&v, net, desc, err);
+    if (!r) r = detnni_save_fits(&v, err);
+    if (r) return r;
+    *size = (size_t)v.size;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_save_size(detnn_net *net, const detnn_save_desc *desc, size_t *size, detnn_error *err)
+{
+    if (!size) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_save_size: size is null");
+    *size = 0;
+    DETNNI_GUARDED(detnni_save_size(net, desc, size, err));
+}
+
+static int detnni_write_memory(void *user, const void *bytes, size_t size)
+{
+    unsigned char **to = (unsigned char **)user;
+    DETNNI_COPY(*to, bytes, size);
+    *to += size;
+    return 0;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_save_memory(detnn_net *net, void *memory, size_t size,
+                                                       const detnn_save_desc *desc, detnn_error *err)
+{
+    detnni_saving v;
+    detnni_sink s;
+    unsigned char *to = (unsigned char *)memory;
+    detnn_result r = detnni_save_start(&v, net, desc, err);
+    if (!r) r = detnni_save_fits(&v, err);
+    if (r) return r;
+    if (!memory) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_save_memory: memory is null");
+    if (size < v.size)
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "detnn_save_memory: %z bytes given, %l needed", size, v.size);
+    detnni_sink_start(&s, detnni_write_memory, &to);
+    detnni_save_bytes(&v, &s);
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_save_memory(detnn_net *net, void *memory, size_t size, const detnn_save_desc *desc,
+                                         detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_save_memory(net, memory, size, desc, err));
+}
+
+/* ---- Reading: the header ---- */
+
+typedef struct detnni_span {
+    const unsigned char *p;
+    size_t n;
+} detnni_span;
+
+typedef struct detnni_file {
+    const unsigned char *bytes;
+    size_t size, data;   /* data: where the header ends and the tensors' bytes begin */
+    size_t tensors, entries; /* entries: tensors and perhaps the metadata */
+    size_t next;         /* the entry from which the next one is looked for */
+    uint64_t looked;     /* bytes read so far in looking for entries */
+    detnni_span value[DETNNI_KEY_COUNT]; /* of the metadata; null where there is none */
+    const char *wrong;   /* what is wrong at the byte `place` */
+    size_t place;
+} detnni_file;
+
+typedef struct detnni_entry {
+    detnni_span name, dtype;
+    size_t at;              /* where its name begins */
+    uint64_t shape[4], begin, end;
+    int dims, metadata;
+} detnni_entry;
+
+static int detnni_wrong(detnni_file *f, size_t at, const char *what)
+{
+    if (!f->wrong) {
+        f->wrong = what;
+        f->place = at;
+    }
+    return 0;
+}
+
+static void detnni_space(const detnni_file *f, size_t *at)
+{
+    while (*at < f->data && (f->bytes[*at] == ' ' || f->bytes[*at] == '\t' || f->bytes[*at] == '\n' ||
+                             f->bytes[*at] == '\r'))
+        ++*at;
+}
+
+/* Passes white space and c. */
+static int detnni_take_char(detnni_file *f, size_t *at, char c, const char *what)
+{
+    detnni_space(f, at);
+    if (*at >= f->data || f->bytes[*at] != (unsigned char)c) return detnni_wrong(f, *at, what);
+    ++*at;
+    return 1;
+}
+
+/* The value of 4 hexadecimal digits, or -1. */
+static long detnni_hex4(const unsigned char *p)
+{
+    long v = 0;
+    int i;
+    for (i = 0; i < 4; i++) {
+        int c = p[i], l = c | 32, d = c >= '0' && c <= '9' ? c - '0' : l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
+        if (d < 0) return -1;
+        v = v * 16 + d;
+    }
+    return v;
+}
+
+/* A string: *raw is what is between the quotes, escapes checked and not yet replaced. */
+static int detnni_take_string(detnni_file *f, size_t *at, detnni_span *raw)
+{
+    size_t i;
+    if (!detnni_take_char(f, at, '"', "a string is missing")) return 0;
+    for (i = *at; i < f->data && f->bytes[i] != '"'; i++) {
+        static const char plain[] = "\"\\/bfnrt";
+        int c = f->bytes[i], j;
+        if (c < 0x20) return detnni_wrong(f, i, "a control character in a string");
+        if (c != '\\') continue;
+        if (++i >= f->data) break;
+        for (j = 0; plain[j] && plain[j] != (char)f->bytes[i]; j++) continue;
+        if (f->bytes[i] == 'u') {
+            long u = f->data - i > 4 ? detnni_hex4(f->bytes + i + 1) : -1;
+            if (u >= 0xd800 && u < 0xdc00) { /* the first half of a pair */
+                long low = f->data - i > 10 && f->bytes[i + 5] == '\\' && f->bytes[i + 6] == 'u'
+                         ? detnni_hex4(f->bytes + i + 7) : -1;
+                u = low >= 0xdc00 && low < 0xe000 ? 0 : -1;
+                i += 6;
+            } else if (u >= 0xdc00 && u < 0xe000) {
+                u = -1;
+            }
+            if (u < 0) return detnni_wrong(f, i, "a bad \\u escape");
+            i += 4;
+        } else if (!plain[j]) {
+            return detnni_wrong(f, i, "an unknown escape");
+        }
+    }
+    if (i >= f->data) return detnni_wrong(f, *at - 1, "a string without its end");
+    raw->p = f->bytes + *at;
+    raw->n = i - *at;
+    *at = i + 1;
+    return 1;
+}
+
+/* A whole number below 2^64. */
+static int detnni_take_number(detnni_file *f, size_t *at, uint64_t *v)
+{
+    size_t begin;
+    detnni_space(f, at);
+    begin = *at;
+    for (*v = 0; *at < f->data && f->bytes[*at] >= '0' && f->bytes[*at] <= '9'; ++*at) {
+        unsigned d = f->bytes[*at] - (unsigned)'0';
+        if ((*at > begin && !*v) || *v > UINT64_MAX / 10 || *v * 10 > UINT64_MAX - d)
+            return detnni_wrong(f, begin, "a number with a leading 0 or above 2^64 - 1");
+        *v = *v * 10 + d;
+    }
+    return *at > begin ? 1 : detnni_wrong(f, begin, "a whole number is missing");
+}
+
+/* Is the string text, with its escapes replaced? */
+static int detnni_is(detnni_span raw, const char *text)
+{
+    size_t i;
+    for (i = 0; i < raw.n; i++, text++) {
+        long c = raw.p[i];
+        if (c == '\\') {
+            c = raw.p[++i];
+            if (c == 'u') { c = detnni_hex4(raw.p + i + 1); i += 4; }
+            else if (c == 'b') c = 8;
+            else if (c == 'f') c = 12;
+            else if (c == 'n') c = 10;
+            else if (c == 'r') c = 13;
+            else if (c == 't') c = 9;
+        } else if (c >= 0x80) {
+            return 0; /* none of our names */
+        }
+        if (!*text || c != (long)(unsigned char)*text) return 0;
+    }
+    return !*text;
+}
+
+/* The length of text where raw starts with it, else raw.n + 1. (Written so that no compiler makes a strlen of it, which
+ * a freestanding program has not.) */
+static size_t detnni_prefix(detnni_span raw, const char *text)
+{
+    size_t i;
+    for (i = 0; text[i]; i++)
+        if (i >= raw.n || raw.p[i] != (unsigned char)text[i]) return raw.n + 1;
+    return i;
+}
+
+static int detnni_starts(detnni_span raw, const char *text) { return detnni_prefix(raw, text) <= raw.n; }
+
+static int detnni_take_metadata(detnni_file *f, size_t *at)
+{
+    detnni_span key, value;
+    int k, more;
+    if (!detnni_take_char(f, at, '{', "__metadata__ is not an object")) return 0;
+    detnni_space(f, at);
+    if (*at < f->data && f->bytes[*at] == '}') return ++*at, 1;
+    do {
+        size_t where = *at;
+        if (!detnni_take_string(f, at, &key) || !detnni_take_char(f, at, ':', "a colon is missing")) return 0;
+        if (!detnni_take_string(f, at, &value)) return detnni_wrong(f, *at, "a value in __metadata__ is not a string");
+        for (k = 0; k < DETNNI_KEY_COUNT && !detnni_is(key, detnni_keys[k]); k++) continue;
+        if (k < DETNNI_KEY_COUNT) {
+            if (f->value[k].p && f->value[k].p != value.p) return detnni_wrong(f, where, "a key of the metadata twice");
+            f->value[k] = value;
+        } else if (detnni_starts(key, "detnn.")) {
+            return detnni_wrong(f, where, "an unknown key detnn.* in the metadata");
+        }
+        detnni_space(f, at);
+        more = *at < f->data && f->bytes[*at] == ',';
+        if (more) ++*at;
+    } while (more);
+    return detnni_take_char(f, at, '}', "a comma or } is missing in __metadata__");
+}
+
+/* "name": { "dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24] }, in any order; or the metadata. */
+static int detnni_take_entry(detnni_file *f, size_t *at, detnni_entry *e)
+{
+    int seen = 0, more;
+    detnni_space(f, at);
+    e->at = *at;
+    e->dims = e->metadata = 0;
+    e->begin = e->end = 0;
+    if (!detnni_take_string(f, at, &e->name) || !detnni_take_char(f, at, ':', "a colon is missing")) return 0;
+    if (detnni_is(e->name, "__metadata__")) {
+        e->metadata = 1;
+        return detnni_take_metadata(f, at);
+    }
+    if (!detnni_take_char(f, at, '{', "a tensor's description is not an object")) return 0;
+    do {
+        detnni_span key;
+        int field;
+        size_t where = *at;
+        if (!detnni_take_string(f, at, &key) || !detnni_take_char(f, at, ':', "a colon is missing")) return 0;
+        field = detnni_is(key, "dtype") ? 1 : detnni_is(key, "shape") ? 2 : detnni_is(key, "data_offsets") ? 4 : 0;
+        if (!field) return detnni_wrong(f, where, "a tensor has a field beside dtype, shape and data_offsets");
+        if (seen & field) return detnni_wrong(f, where, "a field of a tensor twice");
+        seen |= field;
+        if (field == 1) {
+            if (!detnni_take_string(f, at, &e->dtype)) return 0;
+        } else if (field == 2) {
+            if (!detnni_take_char(f, at, '[', "shape is not an array")) return 0;
+            detnni_space(f, at);
+            if (*at < f->data && f->bytes[*at] == ']') ++*at;
+            else {
+                do {
+                    if (e->dims == 4) return detnni_wrong(f, *at, "a shape of more than 4 dimensions");
+                    if (!detnni_take_number(f, at, &e->shape[e->dims++])) return 0;
+                    detnni_space(f, at);
+                    more = *at < f->data && f->bytes[*at] == ',';
+                    if (more) ++*at;
+                } while (more);
+                if (!detnni_take_char(f, at, ']', "a comma or ] is missing in shape")) return 0;
+            }
+        } else {
+            if (!detnni_take_char(f, at, '[', "data_offsets is not an array") ||
+                !detnni_take_number(f, at, &e->begin) ||
+                !detnni_take_char(f, at, ',', "a comma is missing in data_offsets") ||
+                !detnni_take_number(f, at, &e->end) ||
+                !detnni_take_char(f, at, ']', "data_offsets has not two numbers"))
+                return 0;
+            if (e->begin > e->end) return detnni_wrong(f, where, "data_offsets run backwards");
+            if (e->end > f->size - f->data) return detnni_wrong(f, where, "data_offsets beyond the end of the file");
+        }
+        detnni_space(f, at);
+        more = *at < f->data && f->bytes[*at] == ',';
+        if (more) ++*at;
+    } while (more);
+    if (!detnni_take_char(f, at, '}', "a comma or } is missing after a tensor's field")) return 0;
+    return seen == 7 ? 1 : detnni_wrong(f, e->at, "a tensor without dtype, shape or data_offsets");
+}
+
+/* Well-formed UTF-8 (Unicode, table 3-7) from the header's begin to its end? */
+static int detnni_check_utf8(detnni_file *f)
+{
+    size_t i;
+    for (i = 8; i < f->data;) {
+        const unsigned char *p = f->bytes + i;
+        unsigned c = p[0], low = 0x80, high = 0xbf;
+        size_t n = c < 0x80 ? 0 : c < 0xc2 ? 4 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : c < 0xf5 ? 3 : 4, j; /* 4: none */
+        if (c == 0xe0) low = 0xa0;
+        if (c == 0xed) high = 0x9f;
+        if (c == 0xf0) low = 0x90;
+        if (c == 0xf4) high = 0x8f;
+        if (n > 3 || n >= f->data - i) return detnni_wrong(f, i, "the header is not UTF-8");
+        for (j = 1; j <= n; j++, low = 0x80, high = 0xbf)
+            if (p[j] < low || p[j] > high) return detnni_wrong(f, i, "the header is not UTF-8");
+        i += n + 1;
+    }
+    return 1;
+}
+
+static detnn_result detnni_damaged(const detnni_file *f, detnn_error *err)
+{
+    return detnni_fail(err, DETNN_ERROR_DATA, "the file is damaged or no safetensors: byte %z: %s", f->place, f->wrong);
+}
+
+/* Checks the header as such: JSON of the kind that safetensors has, offsets inside of the file. */
+static detnn_result detnni_open(detnni_file *f, const void *bytes, size_t size, detnn_error *err)
+{
+    uint64_t header = 0;
+    size_t at = 9, i;
+    detnni_entry e;
+    int more, metadata = 0;
+    DETNNI_ZERO(f, sizeof *f);
+    f->bytes = (const unsigned char *)bytes;
+    f->size = size;
+    if (size < 8)
+        return detnni_fail(err, DETNN_ERROR_DATA, "the file has %z bytes, too few for a safetensors file", size);
+    for (i = 0; i < 8; i++) header |= (uint64_t)f->bytes[i] << 8 * i;
+    if (header > DETNNI_HEADER_MAX)
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the file is no safetensors: its header should have %l bytes, at most %z are allowed",
+                           header, (size_t)DETNNI_HEADER_MAX);
+    if (header > size - 8)
+        return detnni_fail(err, DETNN_ERROR_DATA, "the file is cut off: its header should have %l bytes, there are %z",
+                           header, size - 8);
+    f->data = 8 + (size_t)header;
+    f->next = 9;
+    if (header < 2 || f->bytes[8] != '{') (void)detnni_wrong(f, 8, "the header does not begin with {");
+    if (f->wrong || !detnni_check_utf8(f)) return detnni_damaged(f, err);
+    detnni_space(f, &at);
+    if (f->bytes[at == f->data ? 8 : at] == '}') {
+        at++;
+    } else {
+        do {
+            if (!detnni_take_entry(f, &at, &e)) return detnni_damaged(f, err);
+            if (e.metadata && metadata++) (void)detnni_wrong(f, e.at, "__metadata__ twice");
+            if (f->wrong) return detnni_damaged(f, err);
+            if (!e.metadata) f->tensors++;
+            f->entries++;
+            detnni_space(f, &at);
+            more = at < f->data && f->bytes[at] == ',';
+            if (more) at++;
+        } while (more);
+        if (!detnni_take_char(f, &at, '}', "a comma or } is missing after a tensor")) return detnni_damaged(f, err);
+    }
+    detnni_space(f, &at);
+    if (at == f->data) return DETNN_OK;
+    (void)detnni_wrong(f, at, "something follows the header's end");
+    return detnni_damaged(f, err);
+}
+
+/* The entry after the one read last, from the last on the first: the header was checked. */
+static void detnni_next_entry(detnni_file *f, detnni_entry *e)
+{
+    const size_t from = f->next;
+    (void)detnni_take_entry(f, &f->next, e);
+    detnni_space(f, &f->next);
+    f->looked += f->next - from;
+    if (f->bytes[f->next] == ',') f->next++;
+    else f->next = 9;
+}
+
+/* Files that lie in order need a few headers; a hostile one shall not take hours. */
+static int detnni_looks(const detnni_file *f) { return f->looked <= (uint64_t)64 * f->data + ((uint64_t)1 << 28); }
+
+/* Finds the tensor of a slot: 0 where there is none. Looking begins where the last look ended. */
+static int detnni_find_entry(detnni_file *f, const char *name, detnni_entry *e)
+{
+    size_t i;
+    for (i = 0; i < f->entries && detnni_looks(f); i++) {
+        detnni_next_entry(f, e);
+        if (!e->metadata && detnni_is(e->name, name)) return 1;
+    }
+    return 0;
+}
+
+static int detnni_locate(void *user, detnni_slot *s)
+{
+    detnni_file *f = (detnni_file *)user;
+    detnni_entry e;
+    char name[48];
+    f->looked = 0; /* detnni_check_tensors has gone this way before */
+    if (!detnni_find_entry(f, detnni_slot_name(s, name), &e)) return 0;
+    s->bytes = f->bytes + f->data + (size_t)e.begin;
+    return 1;
+}
+
+/* ---- Reading: the description ---- */
+
+/* Words of a text, one after another; bad where they are not what they should be. */
+typedef struct detnni_scan {
+    const unsigned char *p;
+    size_t n, at;
+    int bad;
+} detnni_scan;
+
+static detnni_scan detnni_scan_of(detnni_span s)
+{
+    detnni_scan w;
+    w.p = s.p;
+    w.n = s.n;
+    w.at = 0;
+    w.bad = !s.p;
+    return w;
+}
+
+static detnni_span detnni_rest(const detnni_scan *w)
+{
+    detnni_span s;
+    s.p = w->p + w->at;
+    s.n = w->n - w->at;
+    return s;
+}
+
+static int detnni_word_is(const detnni_scan *w, const char *text)
+{
+    return !w->bad && detnni_starts(detnni_rest(w), text);
+}
+
+static void detnni_skip(detnni_scan *w, const char *text)
+{
+    if (!detnni_word_is(w, text)) w->bad = 1;
+    else w->at += detnni_prefix(detnni_rest(w), text);
+}
+
+static uint64_t detnni_number(detnni_scan *w)
+{
+    uint64_t v = 0;
+    size_t begin = w->at;
+    for (; !w->bad && w->at < w->n && w->p[w->at] >= '0' && w->p[w->at] <= '9'; w->at++) {
+        unsigned d = w->p[w->at] - (unsigned)'0';
+        if ((w->at > begin && !v) || v > UINT64_MAX / 10 || v * 10 > UINT64_MAX - d) w->bad = 1;
+        v = v * 10 + d;
+    }
+    if (w->at == begin) w->bad = 1;
+    return w->bad ? 0 : v;
+}
+
+static size_t detnni_number_size(detnni_scan *w)
+{
+    uint64_t v = detnni_number(w);
+    if (v > (size_t)-1) w->bad = 1;
+    return w->bad ? 0 : (size_t)v;
+}
+
+static int detnni_flag(detnni_scan *w)
+{
+    uint64_t v = detnni_number(w);
+    if (v > 1) w->bad = 1;
+    return v == 1;
+}
+
+static uint64_t detnni_hex_word(detnni_scan *w, size_t digits)
+{
+    uint64_t v = 0;
+    for (; digits && !w->bad; digits--, w->at++) {
+        int c = w->at < w->n ? w->p[w->at] : 0;
+        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+        if (d < 0) w->bad = 1;
+        else v = v << 4 | (unsigned)d;
+        if (w->bad) break;
+    }
+    return w->bad ? 0 : v;
+}
+
+static float detnni_float_word(detnni_scan *w) { return detnni_float((uint32_t)detnni_hex_word(w, 8)); }
+
+/* One of count names: its number. */
+static int detnni_name(detnni_scan *w, const char *const *names, int count)
+{
+    int i;
+    for (i = 0; i < count; i++)
+        if (detnni_word_is(w, names[i])) {
+            size_t n = detnni_prefix(detnni_rest(w), names[i]);
+            int c = w->at + n < w->n ? w->p[w->at + n] : ' ';
+            if (c != ' ' && c != ',' && c != '\n') continue; /* the beginning of a longer one */
+            w->at += n;
+            return i;
+        }
+    w->bad = 1;
+    return 0;
+}
+
+/* 64 digits and their digest, not compared. */
+static void detnni_digest_word(detnni_scan *w, char out[DETNN_DIGEST_TEXT])
+{
+    size_t i;
+    for (i = 0; i < 64; i += 8) {
+        size_t j, at = w->at;
+        (void)detnni_hex_word(w, 8);
+        for (j = 0; j < 8; j++) out[i + j] = w->bad ? 0 : (char)w->p[at + j];
+    }
+    out[64] = 0;
+}
+
+static detnn_result detnni_scan_end(const detnni_scan *w, const char *name, detnn_error *err)
+{
+    if (!w->bad && w->at == w->n) return DETNN_OK;
+    return detnni_fail(err, DETNN_ERROR_DATA, "%s is not as it should be from character %z on", name, w->at);
+}
+
+static void detnni_get_net(detnni_scan *w, detnn_net_desc *d)
+{
+    detnni_skip(w, "seed ");
+    d->seed = detnni_number(w);
+    detnni_skip(w, " inputs ");
+    d->inputs = detnni_number_size(w);
+    detnni_skip(w, " loss ");
+    d->loss = (detnn_loss)detnni_name(w, detnni_loss_names, DETNN_LOSS_COUNT);
+    detnni_skip(w, " label_smoothing ");
+    d->label_smoothing = detnni_float_word(w);
+    detnni_skip(w, " huber_delta ");
+    d->huber_delta = detnni_float_word(w);
+}
+
+static void detnni_get_initializer(detnni_scan *w, detnn_initializer *init)
+{
+    detnni_skip(w, " ");
+    init->kind = (detnn_initializer_kind)detnni_name(w, detnni_initializer_names, DETNN_INITIALIZER_COUNT);
+    detnni_skip(w, " ");
+    init->a = detnni_float_word(w);
+    detnni_skip(w, " ");
+    init->b = detnni_float_word(w);
+}
+
+/* The next layer, with the comma after it; 0 after the last one. */
+static int detnni_get_layer(detnni_scan *w, detnn_layer *l)
+{
+    static const detnn_layer blank = DETNN_DROPOUT(0.0f);
+    *l = blank;
+    if (w->bad || w->at == w->n) return 0;
+    if (w->at) detnni_skip(w, ", ");
+    l->kind = (detnn_layer_kind)detnni_name(w, detnni_layer_names, DETNN_LAYER_KIND_COUNT);
+    if (l->kind == DETNN_LAYER_DROPOUT) {
+        detnni_skip(w, " ");
+        l->rate = detnni_float_word(w);
+    }
+    if (l->kind == DETNN_LAYER_DENSE) {
+        detnni_skip(w, " ");
+        l->units = detnni_number_size(w);
+    }
+    if (l->kind == DETNN_LAYER_DENSE || l->kind == DETNN_LAYER_ACTIVATION) {
+        detnni_skip(w, " ");
+        l->activation = (detnn_activation)detnni_name(w, detnni_activation_names, DETNN_ACTIVATION_COUNT);
+        detnni_skip(w, " ");
+        l->alpha = detnni_float_word(w);
+    }
+    if (l->kind == DETNN_LAYER_DENSE) {
+        detnni_get_initializer(w, &l->kernel);
+        detnni_get_initializer(w, &l->bias);
+        detnni_skip(w, " bias ");
+        l->use_bias = detnni_flag(w);
+        detnni_skip(w, " frozen ");
+        l->frozen = detnni_flag(w);
+    }
+    return !w->bad;
+}
+
+static void detnni_get_optimizer(detnni_scan *w, detnn_optimizer *o)
+{
+    o->kind = (detnn_optimizer_kind)detnni_name(w, detnni_optimizer_names, DETNN_OPTIMIZER_COUNT);
+    detnni_skip(w, " learning_rate ");
+    o->learning_rate = detnni_float_word(w);
+    detnni_skip(w, " momentum ");
+    o->momentum = detnni_float_word(w);
+    detnni_skip(w, " nesterov ");
+    o->nesterov = detnni_flag(w);
+    detnni_skip(w, " beta1 ");
+    o->beta1 = detnni_float_word(w);
+    detnni_skip(w, " beta2 ");
+    o->beta2 = detnni_float_word(w);
+    detnni_skip(w, " rho ");
+    o->rho = detnni_float_word(w);
+    detnni_skip(w, " epsilon ");
+    o->epsilon = detnni_float_word(w);
+    detnni_skip(w, " weight_decay ");
+    o->weight_decay = detnni_float_word(w);
+    detnni_skip(w, " clip_value ");
+    o->clip_value = detnni_float_word(w);
+    detnni_skip(w, " clip_norm ");
+    o->clip_norm = detnni_float_word(w);
+}
+
+static void detnni_get_schedule(detnni_scan *w, detnn_schedule *d)
+{
+    d->kind = (detnn_schedule_kind)detnni_name(w, detnni_schedule_names, DETNN_SCHEDULE_COUNT);
+    detnni_skip(w, " warmup_steps ");
+    d->warmup_steps = detnni_number(w);
+    detnni_skip(w, " period ");
+    d->period = detnni_number(w);
+    detnni_skip(w, " gamma ");
+    d->gamma = detnni_float_word(w);
+    detnni_skip(w, " final ");
+    d->final = detnni_float_word(w);
+}
+
+/* Versions, first of all: they say how to read the rest. */
+static detnn_result detnni_check_version(uint64_t format, uint64_t contract, detnn_error *err)
+{
+    if (format != 1)
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "the file has detnn.format %l; this version of detnn.h reads 1",
+                           format);
+    if (contract != DETNN_CONTRACT)
+        return detnni_fail(err, DETNN_ERROR_FEATURE,
+                           "the file was made under contract %l; this version of detnn.h keeps contract %z", contract,
+                           (size_t)DETNN_CONTRACT);
+    return DETNN_OK;
+}
+
+static int detnni_same_text(detnni_span s, const char *text)
+{
+    return detnni_prefix(s, text) == s.n;
+}
+
+/* Is all there that a description needs, and is it what was written? */
+static detnn_result detnni_check_described(const detnni_file *f, detnn_error *err)
+{
+    detnni_sha sha;
+    unsigned char digest[32];
+    char text[DETNN_DIGEST_TEXT];
+    detnni_scan format = detnni_scan_of(f->value[DETNNI_KEY_FORMAT]), contract;
+    uint64_t number[2];
+    int k;
+    detnn_result r;
+    contract = detnni_scan_of(f->value[DETNNI_KEY_CONTRACT]);
+    number[0] = detnni_number(&format);
+    number[1] = detnni_number(&contract);
+    r = detnni_scan_end(&format, "detnn.format", err);
+    if (!r) r = detnni_scan_end(&contract, "detnn.contract", err);
+    if (!r) r = detnni_check_version(number[0], number[1], err);
+    if (r) return r;
+    detnni_sha_start(&sha);
+    for (k = 0; k < DETNNI_KEY_COUNT; k++) {
+        if (!f->value[k].p) {
+            if (k == DETNNI_KEY_TEST || k == DETNNI_KEY_STATE) continue;
+            return detnni_fail(err, DETNN_ERROR_DATA, "the metadata have no %s", detnni_keys[k]);
+        }
+        if (k == DETNNI_KEY_CHECK) break;
+        detnni_sha_add(&sha, f->value[k].p, f->value[k].n);
+        detnni_sha_add(&sha, "\n", 1);
+    }
+    detnni_sha_end(&sha, digest);
+    if (!detnni_same_text(f->value[DETNNI_KEY_CHECK], detnni_hex(digest, text)))
+        return detnni_fail(err, DETNN_ERROR_DATA, "the metadata are damaged: their digest is not that of detnn.check");
+    return DETNN_OK;
+}
+
+/* The description, but for the layers, of which there are *count. */
+static detnn_result detnni_describe(const detnni_file *f, detnn_net_desc *d, size_t *count, detnn_error *err)
+{
+    detnni_scan w;
+    detnn_layer l;
+    detnn_result r = detnni_check_described(f, err);
+    if (r) return r;
+    *d = detnn_net_desc_default();
+    w = detnni_scan_of(f->value[DETNNI_KEY_NET]);
+    detnni_get_net(&w, d);
+    r = detnni_scan_end(&w, "detnn.net", err);
+    if (r) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
+    for (*count = 0; detnni_get_layer(&w, &l); ++*count) continue;
+    r = detnni_scan_end(&w, "detnn.layers", err);
+    if (r) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_OPTIMIZER]);
+    detnni_get_optimizer(&w, &d->optimizer);
+    r = detnni_scan_end(&w, "detnn.optimizer", err);
+    if (r) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_SCHEDULE]);
+    detnni_get_schedule(&w, &d->schedule);
+    return detnni_scan_end(&w, "detnn.schedule", err);
+}
+
+static int detnni_is_described(const detnni_file *f)
+{
+    int k, any = 0;
+    for (k = 0; k < DETNNI_KEY_COUNT; k++) any |= f->value[k].p != 0;
+    return any;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t size, detnn_net_desc *desc,
+                                                     detnn_layer *layers, size_t layers_max, detnn_error *err)
+{
+    detnni_file f;
+    detnn_net_desc d;
+    detnni_scan w;
+    size_t i, count = 0;
+    detnn_result r = detnni_check_files(err);
+    if (r) return r;
+    if (!bytes || !desc)
+        return detnni_fail(err, DETNN_ERROR_NULL, "detnn_file_desc: %s is null", bytes ? "desc" : "bytes");
+    r = detnni_open(&f, bytes, size, err);
+    if (r) return r;
+    if (!detnni_is_described(&f))
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the file has no description (it is not of detnn): make the net and use detnn_load_into");
+    r = detnni_describe(&f, &d, &count, err);
+    if (r) return r;
+    desc->layer_count = count;
+    if (count > layers_max || !layers)
+        return detnni_fail(err, DETNN_ERROR_MEMORY, "the net has %z layers, there is room for %z", count,
+                           layers ? layers_max : 0);
+    d.layer_count = count;
+    d.layers = layers;
+    w = detnni_scan_of(f.value[DETNNI_KEY_LAYERS]);
+    for (i = 0; i < count; i++) (void)detnni_get_layer(&w, &layers[i]);
+    *desc = d;
+    return detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_file_desc(const void *bytes, size_t size, detnn_net_desc *desc, detnn_layer *layers,
+                                       size_t layers_max, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_file_desc(bytes, size, desc, layers, layers_max, err));
+}
+
+/* ---- Reading: tensors and state ---- */
+
+static int detnni_same_digest(const char *a, const char *b)
+{
+    size_t i;
+    for (i = 0; i < 64 && a[i] == b[i]; i++) continue;
+    return i == 64;
+}
+
+/* Compares what is written with a text. */
+typedef struct detnni_compare {
+    detnni_span text;
+    size_t at;
+    int differs;
+} detnni_compare;
+
+static int detnni_write_compare(void *user, const void *bytes, size_t size)
+{
+    detnni_compare *c = (detnni_compare *)user;
+    const unsigned char *p = (const unsigned char *)bytes;
+    for (; size && !c->differs; size--, p++) {
+        if (c->at >= c->text.n || c->text.p[c->at] != *p) c->differs = 1;
+        else c->at++;
+    }
+    return 0;
+}
+
+/* Is the description in the file, as far as it is one line, the net's? */
+static detnn_result detnni_check_same(const detnni_file *f, int key, const detnn_net *net, detnn_error *err)
+{
+    detnni_compare c;
+    detnni_sink s;
+    c.text = f->value[key];
+    c.at = 0;
+    c.differs = 0;
+    detnni_sink_start(&s, detnni_write_compare, &c);
+    if (key == DETNNI_KEY_NET) detnni_put_net(&s, &net->desc);
+    else if (key == DETNNI_KEY_OPTIMIZER) detnni_put_optimizer(&s, &net->desc.optimizer);
+    else detnni_put_schedule(&s, &net->desc.schedule);
+    detnni_sink_flush(&s);
+    if (c.differs || c.at != c.text.n)
+        return detnni_fail(err, DETNN_ERROR_SHAPE,
+                           "%s in the file is not that of the net, from character %z on: the state needs an equal net",
+                           detnni_keys[key], c.at);
+    return DETNN_OK;
+}
+
+/* Do the layers agree in what predicts, and with training in what trains? */
+static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_net *net, int training, detnn_error *err)
+{
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
+    detnn_layer l;
+    size_t i;
+    for (i = 0; detnni_get_layer(&w, &l); i++) {
+        const detnn_layer *mine = i < net->desc.layer_count ? &net->layers[i].d : 0;
+        const char *what = 0;
+        if (!mine) break;
+        if (mine->kind != l.kind) what = "kind";
+        else if (l.kind == DETNN_LAYER_DENSE && mine->units != l.units) what = "units";
+        else if (l.kind == DETNN_LAYER_DENSE && (mine->use_bias != 0) != l.use_bias) what = "use_bias";
+        else if (l.kind == DETNN_LAYER_DENSE || l.kind == DETNN_LAYER_ACTIVATION) {
+            if (mine->activation != l.activation) what = "activation";
+            else if (detnni_float_bits(mine->alpha) != detnni_float_bits(l.alpha)) what = "alpha";
+        } else if (training && l.kind == DETNN_LAYER_DROPOUT &&
+                   detnni_float_bits(mine->rate) != detnni_float_bits(l.rate)) {
+            what = "rate";
+        }
+        if (what)
+            return detnni_fail(err, DETNN_ERROR_SHAPE,
+                               "layer %z: the file has another %s than the net (%s there, %s here)", i, what,
+                               detnni_layer_names[l.kind], detnni_layer_names[mine->kind]);
+    }
+    if (i != net->desc.layer_count || w.at != w.n)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "the file has %s layers than the net's %z",
+                           i < net->desc.layer_count ? "fewer" : "more", net->desc.layer_count);
+    return DETNN_OK;
+}
+
+/* The training state in the metadata. */
+static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
+                                     char digest[DETNN_DIGEST_TEXT], detnn_error *err)
+{
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
+    detnn_result r;
+    DETNNI_ZERO(s, sizeof *s);
+    *keep_best = 0;
+    detnni_skip(&w, "step ");
+    s->step = detnni_number(&w);
+    detnni_skip(&w, " epoch ");
+    s->epoch = detnni_number(&w);
+    detnni_skip(&w, " adapted ");
+    s->adapted = (uint32_t)detnni_flag(&w);
+    r = detnni_scan_end(&w, "detnn.trained", err);
+    if (r || !f->value[DETNNI_KEY_STATE].p) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
+    detnni_skip(&w, "position ");
+    s->position = detnni_number(&w);
+    detnni_skip(&w, " samples ");
+    s->samples = detnni_number(&w);
+    detnni_skip(&w, " learning_rate ");
+    s->learning_rate = detnni_float_word(&w);
+    detnni_skip(&w, " loss_sum ");
+    s->loss_sum = detnni_double(detnni_hex_word(&w, 16));
+    detnni_skip(&w, " correct ");
+    s->correct = detnni_number(&w);
+    detnni_skip(&w, " best ");
+    s->best_loss = detnni_float_word(&w);
+    detnni_skip(&w, " ");
+    s->best_epoch = detnni_number(&w);
+    detnni_skip(&w, " ");
+    s->stale = detnni_number(&w);
+    detnni_skip(&w, " keep_best ");
+    *keep_best = detnni_flag(&w);
+    detnni_skip(&w, " has_best ");
+    s->has_best = (uint32_t)detnni_flag(&w);
+    detnni_skip(&w, " digest ");
+    detnni_digest_word(&w, digest);
+    r = detnni_scan_end(&w, "detnn.state", err);
+    if (r) return r;
+    if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
+        (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
+        (s->has_best && !*keep_best))
+        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.state has numbers that no training reaches");
+    return DETNN_OK;
+}
+
+/* Checks every tensor that there should be, that there are no others, and that they fill the file. */
+static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, unsigned groups, detnn_error *err)
+{
+    detnni_slot slot;
+    detnni_entry e;
+    char name[48];
+    size_t count = 0, i, n;
+    uint64_t at = 0;
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, groups, &slot)) {
+        uint64_t need = (uint64_t)slot.rows * slot.cols * 4;
+        int kernel = slot.tensor == DETNN_KERNEL;
+        count++;
+        if (!detnni_find_entry(f, detnni_slot_name(&slot, name), &e)) {
+            if (!detnni_looks(f)) break;
+            return detnni_fail(err, DETNN_ERROR_SHAPE, "the file has no tensor %s", name);
+        }
+        if (!detnni_is(e.dtype, "F32"))
+            return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: its dtype is not F32", name);
+        if (kernel ? e.dims != 2 || e.shape[0] != slot.cols || e.shape[1] != slot.rows
+                   : e.dims != 1 || e.shape[0] != slot.cols) {
+            static const char *const sentence[] = {
+                "tensor %s: the file has %z dimensions, the net [%z]", "tensor %s: the file has [%l], the net [%z]",
+                "tensor %s: the file has %z dimensions, the net [%z, %z]",
+                "tensor %s: the file has [%l, %l], the net [%z, %z]" };
+            const char *text = sentence[2 * kernel + (e.dims == 1 + kernel)];
+            if (e.dims != 1 + kernel)
+                return detnni_fail(err, DETNN_ERROR_SHAPE, text, name, (size_t)e.dims, slot.cols, slot.rows);
+            if (kernel)
+                return detnni_fail(err, DETNN_ERROR_SHAPE, text, name, e.shape[0], e.shape[1], slot.cols, slot.rows);
+            return detnni_fail(err, DETNN_ERROR_SHAPE, text, name, e.shape[0], slot.cols);
+        }
+        if (e.end - e.begin != need)
+            return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: %l bytes in the file, its shape needs %l", name,
+                               e.end - e.begin, need);
+    }
+    for (i = 0; i < f->entries && count != f->tensors && detnni_looks(f); i++) { /* which one is too many? */
+        int known = 0;
+        detnni_next_entry(f, &e);
+        if (e.metadata) continue;
+        detnni_slot_start(&slot);
+        while (!known && detnni_slot_next(net, groups, &slot)) {
+            known = detnni_is(e.name, detnni_slot_name(&slot, name));
+            f->looked += sizeof name;
+        }
+        if (!known)
+            return detnni_fail(err, DETNN_ERROR_SHAPE, "byte %z: the net has no tensor of this name", e.at);
+    }
+    if (count != f->tensors && detnni_looks(f))
+        return detnni_fail(err, DETNN_ERROR_DATA, "the file has %z tensors, the net %z: a name comes twice", f->tensors,
+                           count);
+    for (n = 0; n < f->tensors && detnni_looks(f); n++) { /* which one begins where the last one ended? */
+        for (i = 0; i < f->entries; i++) {
+            detnni_next_entry(f, &e);
+            if (!e.metadata && e.begin == at && e.end > at) break;
+        }
+        if (i == f->entries)
+            return detnni_fail(err, DETNN_ERROR_DATA, "no tensor begins at byte %l of the data: a hole or an overlap",
+                               at);
+        at = e.end;
+    }
+    if (!detnni_looks(f))
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the %z tensors of the file lie in an order that takes too long to check", f->tensors);
+    if (at != f->size - f->data)
+        return detnni_fail(err, DETNN_ERROR_DATA, "the tensors have %l bytes, the file %z", at, f->size - f->data);
+    return DETNN_OK;
+}
+
+static detnn_result detnni_check_values(detnni_file *f, const detnn_net *net, unsigned groups, detnn_error *err)
+{
+    detnni_slot slot;
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, groups, &slot)) {
+        size_t n = slot.rows * slot.cols, i, j, m;
+        (void)detnni_locate(f, &slot);
+        for (i = 0; i < n; i += m) {
+            float x[64];
+            m = detnni_min(64, n - i);
+            detnni_fetch(net, &slot, i, m, x);
+            for (j = 0; j < m; j++)
+                if (!detnni_finite(x[j]) || (slot.tensor == DETNN_DEVIATION && !detnni_positive(x[j]))) {
+                    char name[48];
+                    return detnni_fail(err, DETNN_ERROR_DATA, "tensor %s: a value is %g", detnni_slot_name(&slot, name),
+                                       (double)x[j]);
+                }
+        }
+    }
+    return DETNN_OK;
+}
+
+/* Predicts the test vector with the weights in the file, the net unchanged, in chain order as the contract has it. */
+static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *err)
+{
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TEST]);
+    float *x = net->a, *y = net->b, *t;
+    detnni_slot slot[2];
+    size_t i, j;
+    detnn_result r;
+    for (i = 0; i < net->inputs; i++) x[i] = detnni_float_word(&w);
+    detnni_slot_start(&slot[0]);
+    (void)detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot[0]);
+    for (i = 0; i < net->desc.layer_count; i++) {
+        const detnni_layer *l = &net->layers[i];
+        int second = l->bias_size != 0;
+        if (l->kernel_size) {
+            (void)detnni_locate(f, &slot[0]);
+            slot[1] = slot[0];
+            if (second) {
+                (void)detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot[1]);
+                (void)detnni_locate(f, &slot[1]);
+            }
+        }
+        if (l->d.kind == DETNN_LAYER_DENSE) {
+            detnni_dense_fetched(net, &slot[0], second ? &slot[1] : 0, x, 1, 0, l->outputs, y);
+            t = x; x = y; y = t;
+        }
+        for (j = 0; l->d.kind == DETNN_LAYER_STANDARDIZE && j < l->inputs; j++) {
+            float mean, deviation;
+            detnni_fetch(net, &slot[0], j, 1, &mean);
+            detnni_fetch(net, &slot[1], j, 1, &deviation);
+            x[j] = (x[j] - mean) / deviation;
+        }
+        if (l->d.kind == DETNN_LAYER_DENSE || l->d.kind == DETNN_LAYER_ACTIVATION)
+            detnni_activate_rows(net, l, x, 1, x);
+        if (l->kernel_size) {
+            slot[0] = slot[1];
+            (void)detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot[0]);
+        }
+    }
+    detnni_skip(&w, " ");
+    for (i = 0; i < net->outputs; i++) {
+        uint32_t wanted = (uint32_t)detnni_hex_word(&w, 8);
+        uint32_t got = detnni_nan(x[i]) ? 0x7fc00000 : detnni_float_bits(x[i]);
+        if (!w.bad && wanted != got)
+            return detnni_fail(err, DETNN_ERROR_SELFTEST,
+                               "the file's test vector: output %z is %x, here it becomes %x: this build or machine "
+                               "predicts otherwise (detnn_selftest says more)", i, wanted, got);
+    }
+    r = detnni_scan_end(&w, "detnn.test", err);
+    return r;
+}
+
+static float *detnni_group(const detnn_net *net, int group)
+{
+    return group == DETNNI_WEIGHTS ? net->own_weights : group == DETNNI_MOMENT1 ? net->moment1
+         : group == DETNNI_MOMENT2 ? net->moment2 : net->best;
+}
+
+/* Everything is checked first; then nothing can fail. */
+static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn_load_desc *d, detnn_error *err)
+{
+    const int described = detnni_is_described(f), stored = f->value[DETNNI_KEY_STATE].p != 0;
+    const int take = stored && !d->weights_only && DETNNI_HAS(TRAINING) && !net->desc.predict_only;
+    unsigned groups = 1u << DETNNI_WEIGHTS;
+    char digest[DETNN_DIGEST_TEXT], state_digest[DETNN_DIGEST_TEXT];
+    detnni_sha sha;
+    detnni_slot slot;
+    detnni_state state;
+    detnn_net_desc desc;
+    detnn_result r;
+    size_t count, i;
+    int keep_best = 0;
+    unsigned char bytes[32];
+    r = detnni_check_idle(net, "detnn_load_into", err);
+    if (r) return r;
+    if (!net->own_weights)
+        return detnni_fail(err, DETNN_ERROR_STATE, "the net's weights lie in desc.weights and cannot be loaded");
+    if (described) {
+        r = detnni_describe(f, &desc, &count, err);
+        if (!r && desc.inputs != net->inputs)
+            r = detnni_fail(err, DETNN_ERROR_SHAPE, "the file is of a net with %z inputs, this one has %z", desc.inputs,
+                            net->inputs);
+        if (!r) r = detnni_check_same_layers(f, net, take, err);
+        if (!r) r = detnni_get_state(f, &state, &keep_best, state_digest, err);
+        if (!r && take) r = detnni_check_same(f, DETNNI_KEY_NET, net, err);
+        if (!r && take) r = detnni_check_same(f, DETNNI_KEY_OPTIMIZER, net, err);
+        if (!r && take) r = detnni_check_same(f, DETNNI_KEY_SCHEDULE, net, err);
+        if (r) return r;
+        if (!state.adapted && net->desc.layers[0].kind != DETNN_LAYER_STANDARDIZE)
+            return detnni_fail(err, DETNN_ERROR_DATA, "detnn.trained: adapted is 0, there is no standardize layer");
+        if (take && state.has_best && !net->best)
+            return detnni_fail(err, DETNN_ERROR_STATE,
+                               "the file has the weights of the best epoch: the net needs desc.keep_best");
+        if (stored) {
+            int moments = detnni_moments(&desc.optimizer);
+            if (moments > 0) groups |= 1u << DETNNI_MOMENT1;
+            if (moments > 1) groups |= 1u << DETNNI_MOMENT2;
+            if (state.has_best) groups |= 1u << DETNNI_BEST;
+        }
+    }
+    r = detnni_check_tensors(f, net, groups, err);
+    if (!r) r = detnni_check_values(f, net, groups, err);
+    if (r) return r;
+    if (described) {
+        detnni_sha_start(&sha);
+        detnni_sha_group(&sha, net, DETNNI_WEIGHTS, detnni_locate, f);
+        detnni_sha_end(&sha, bytes);
+        if (!detnni_same_text(f->value[DETNNI_KEY_DIGEST], detnni_hex(bytes, digest)))
+            return detnni_fail(err, DETNN_ERROR_DATA,
+                               "the weights are damaged: their digest is %s, not that of detnn.digest", digest);
+        if (stored) {
+            int g;
+            detnni_sha_start(&sha);
+            for (g = 0; g < DETNNI_GROUPS; g++)
+                if (groups >> g & 1) detnni_sha_group(&sha, net, g, detnni_locate, f);
+            detnni_sha_state(&sha, desc.seed, &state);
+            detnni_sha_end(&sha, bytes);
+            (void)detnni_hex(bytes, digest);
+            if (!detnni_same_digest(digest, state_digest))
+                return detnni_fail(err, DETNN_ERROR_DATA,
+                                   "the training state is damaged: its digest is %s, not that of detnn.state", digest);
+        }
+        if (f->value[DETNNI_KEY_TEST].p && !d->skip_test) {
+            r = detnni_replay(f, net, err);
+            if (r) return r;
+        }
+    }
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, take ? groups : 1u << DETNNI_WEIGHTS, &slot)) {
+        (void)detnni_locate(f, &slot);
+        detnni_fetch(net, &slot, 0, slot.rows * slot.cols, detnni_group(net, slot.group) + slot.at);
+    }
+    if (take) {
+        detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
+        *net->state = state;
+        for (i = 0; i < net->desc.layer_count; i++) {
+            detnn_layer l;
+            (void)detnni_get_layer(&w, &l);
+            net->layers[i].d.frozen = l.frozen;
+        }
+        for (i = 0; net->gradients && i <= detnni_log2(net->desc.parts_max); i++)
+            DETNNI_ZERO(net->gradients + i * net->parameters, net->parameters * sizeof(float));
+    } else {
+        net->state->adapted = described ? state.adapted : 1;
+    }
+    net->magnitude = 0x7f800000;
+    return DETNN_OK;
+}
+
+/* What of a description no file has. */
+static void detnni_machine(detnn_net_desc *to, const detnn_load_desc *d)
+{
+    to->batch_max = d->batch_max;
+    to->parts_max = d->parts_max;
+    to->isa = d->isa;
+    to->allocator = d->allocator;
+    to->parallel_for = d->parallel_for;
+    to->parallel_user = d->parallel_user;
+    to->workers = d->workers;
+    to->task_work = d->task_work;
+}
+
+/* The net that the file describes. */
+static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn_load_desc *d, detnn_error *err)
+{
+    detnn_net_desc desc;
+    detnni_scan w;
+    detnni_state state;
+    detnn_layer *layers;
+    char digest[DETNN_DIGEST_TEXT];
+    size_t count = 0, i, room, inputs, size = 0;
+    uint64_t need = 0;
+    int overflow = 0, keep_best = 0;
+    detnn_result r;
+    if (!detnni_is_described(f))
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the file has no description (it is not of detnn): make the net and use detnn_load_into");
+    r = detnni_describe(f, &desc, &count, err);
+    if (!r) r = detnni_get_state(f, &state, &keep_best, digest, err);
+    if (r) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]); /* are there the weights that the layers need? */
+    for (inputs = desc.inputs, i = 0; i < count; i++) {
+        detnn_layer l;
+        uint64_t more = 0;
+        (void)detnni_get_layer(&w, &l);
+        if (l.kind == DETNN_LAYER_STANDARDIZE) more = 2 * (uint64_t)inputs;
+        if (l.kind == DETNN_LAYER_DENSE) {
+            if (l.units && (uint64_t)inputs > UINT64_MAX / 8 / l.units) more = f->size;
+            else more = (uint64_t)inputs * l.units;
+            inputs = l.units;
+        }
+        need += more;
+        if (more >= f->size || need >= f->size || need * 4 > f->size - f->data)
+            return detnni_fail(err, DETNN_ERROR_DATA,
+                               "detnn.layers: up to layer %z the net needs more weights than the %z bytes of data hold",
+                               i, f->size - f->data);
+    }
+    room = detnni_product(count, sizeof *layers, &overflow);
+    layers = overflow || !count ? 0 : (detnn_layer *)detnni_alloc(&d->allocator, room);
+    if (!count) return detnni_fail(err, DETNN_ERROR_DATA, "detnn.layers: there are none");
+    if (!layers) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: the description of %z layers needs %z bytes",
+                                    count, room);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
+    for (i = 0; i < count; i++) (void)detnni_get_layer(&w, &layers[i]);
+    desc.layers = layers;
+    desc.layer_count = count;
+    detnni_machine(&desc, d);
+    desc.keep_best = d->keep_best || (keep_best && !d->weights_only);
+    desc.trace = d->trace;
+    desc.predict_only = d->predict_only;
+    r = detnni_net_size(&desc, &size, err);
+    if (!r && size > d->memory_max)
+        r = detnni_fail(err, DETNN_ERROR_MEMORY, "the net needs %z bytes, memory_max is %z", size, d->memory_max);
+    if (!r) r = detnni_net_create(net, &desc, err);
+    detnni_release(&d->allocator, layers, room);
+    if (r) return r;
+    r = detnni_load_into(*net, f, d, err);
+    if (!r) return DETNN_OK;
+    detnn_net_destroy(*net);
+    *net = 0;
+    return r;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_load_memory(detnn_net **made, detnn_net *net, const void *bytes, size_t size,
+                                                       const detnn_load_desc *desc, detnn_error *err)
+{
+    const detnn_load_desc d = desc ? *desc : detnn_load_desc_default();
+    detnni_file f;
+    detnn_result r = detnni_check_files(err);
+    if (!r && !made) r = detnni_check_net(net, err);
+    if (!r && !bytes) r = detnni_fail(err, DETNN_ERROR_NULL, "bytes is null");
+    if (!r && !d.allocator.alloc != !d.allocator.release)
+        r = detnni_fail(err, DETNN_ERROR_NULL, "allocator: alloc and release go together");
+    if (!r) r = detnni_open(&f, bytes, size, err);
+    if (!r) r = made ? detnni_load_new(made, &f, &d, err) : detnni_load_into(net, &f, &d, err);
+    return r ? r : detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_load_memory(detnn_net **net, const void *bytes, size_t size, const detnn_load_desc *desc,
+                                         detnn_error *err)
+{
+    if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_load_memory: net is null");
+    *net = 0;
+    DETNNI_GUARDED(detnni_load_memory(net, 0, bytes, size, desc, err));
+}
+
+DETNN_API detnn_result detnn_load_into_memory(detnn_net *net, const void *bytes, size_t size,
+                                              const detnn_load_desc *desc, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_load_memory(0, net, bytes, size, desc, err));
+}
+
+DETNNI_NOINLINE static detnn_result detnni_load_read(detnn_net **made, detnn_net *net,
+                                                     int (*read)(void *user, void *to, size_t size), void *user,
+                                                     size_t size, const detnn_load_desc *desc, detnn_error *err)
+{
+    const detnn_allocator none = { 0, 0, 0 }, *a = desc ? &desc->allocator : &none;
+    unsigned char *bytes;
+    size_t done, n;
+    detnn_result r = detnni_check_files(err);
+    if (!r && !made) r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!read) return detnni_fail(err, DETNN_ERROR_NULL, "read is null");
+    if (!a->alloc != !a->release) return detnni_fail(err, DETNN_ERROR_NULL, "allocator: alloc and release go together");
+    if (size > (size_t)-1 / 2) return detnni_fail(err, DETNN_ERROR_SIZE, "%z bytes are too many for memory", size);
+    bytes = (unsigned char *)detnni_alloc(a, size);
+    if (!bytes) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: reading needs %z bytes", size);
+    for (done = 0; !r && done < size; done += n) {
+        int failed;
+        n = detnni_min(size - done, 65536u / 2);
+        failed = read(user, bytes + done, n);
+        (void)detnni_fp_enter(); /* the caller's code may have left another mode */
+        if (failed) r = detnni_fail(err, DETNN_ERROR_CALLBACK, "read failed at byte %z of %z", done, size);
+    }
+    if (!r) r = detnni_load_memory(made, net, bytes, size, desc, err);
+    detnni_release(a, bytes, size);
+    return r;
+}
+
+DETNN_API detnn_result detnn_load_read(detnn_net **net, int (*read)(void *user, void *to, size_t size), void *user,
+                                       size_t size, const detnn_load_desc *desc, detnn_error *err)
+{
+    if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_load_read: net is null");
+    *net = 0;
+    DETNNI_GUARDED(detnni_load_read(net, 0, read, user, size, desc, err));
+}
+
+DETNN_API detnn_result detnn_load_into_read(detnn_net *net, int (*read)(void *user, void *to, size_t size), void *user,
+                                            size_t size, const detnn_load_desc *desc, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_load_read(0, net, read, user, size, desc, err));
+}
+
+/* ---- C source ---- */
+
+/* Nine significant digits, cut off: within 1e-8 of x, where its neighbours' middles are 3e-8 away at least. */
+static void detnni_put_decimal(detnni_sink *s, float x)
+{
+    uint32_t bits = detnni_float_bits(x), m = bits & 0x7fffff, word[9];
+    int e = (int)(bits >> 23 & 0xff), shift, i, n = 0, exponent = 0;
+    char digits[40], out[24];
+    detnni_text t;
+    if (!(bits << 1)) { detnni_sink_text(s, bits ? "-0.0f" : "0.0f"); return; }
+    if (e) m |= 0x800000; else e = 1;
+    shift = e - 150 + 160; /* |x| = m * 2^(e - 150); word holds |x| * 2^160 */
+    for (i = 0; i < 9; i++) {
+        int low = shift - 32 * i; /* where m's bit 0 is in this word */
+        word[i] = low >= 32 || low <= -32 ? 0 : low >= 0 ? m << low : m >> -low;
+    }
+    for (;;) { /* the whole part, from its last digit on */
+        uint32_t rest = 0, any = 0;
+        for (i = 8; i >= 5; i--) {
+            uint64_t v = (uint64_t)rest << 32 | word[i];
+            any |= word[i];
+            word[i] = (uint32_t)(v / 10);
+            rest = (uint32_t)(v % 10);
+        }
+        if (!any) break;
+        digits[n++] = (char)('0' + rest);
+    }
+    exponent = n - 1;
+    for (i = 0; i < n / 2; i++) { char c = digits[i]; digits[i] = digits[n - 1 - i]; digits[n - 1 - i] = c; }
+    while (n < 9) { /* digits after the point */
+        uint32_t carry = 0;
+        for (i = 0; i < 5; i++) {
+            uint64_t v = (uint64_t)word[i] * 10 + carry;
+            word[i] = (uint32_t)v;
+            carry = (uint32_t)(v >> 32);
+        }
+        if (!n && !carry) exponent--;
+        else digits[n++] = (char)('0' + carry);
+    }
+    for (n = 9; n > 1 && digits[n - 1] == '0'; n--) continue;
+    t.p = out;
+    t.size = sizeof out;
+    t.length = 0;
+    if (bits >> 31) detnni_put(&t, '-');
+    detnni_put(&t, digits[0]);
+    detnni_put(&t, '.');
+    if (n == 1) detnni_put(&t, '0');
+    for (i = 1; i < n; i++) detnni_put(&t, digits[i]);
+    if (exponent) {
+        detnni_put(&t, 'e');
+        if (exponent < 0) detnni_put(&t, '-');
+        detnni_put_number(&t, (uint64_t)(exponent < 0 ? -exponent : exponent), 10, 1);
+    }
+    detnni_put(&t, 'f');
+    detnni_sink_add(s, out, t.length);
+}
+
+/* Rounds to bfloat16, to nearest, ties to even, never to infinity: the upper half of the bits. */
+static uint32_t detnni_bfloat16(float x)
+{
+    uint32_t b = detnni_float_bits(x), sign = b & 0x80000000u;
+    b = (b & 0x7fffffff) + 0x7fff + (b >> 16 & 1);
+    if (b >= 0x7f800000) b = 0x7f7f0000;
+    return (sign | b) >> 16;
+}
+
+static int detnni_int8(float x, float scale)
+{
+    float q = scale > 0.0f ? x / scale : 0.0f;
+    if (!(q < 127.0f)) return 127;
+    if (!(q > -127.0f)) return -127;
+    return (int)(q < 0.0f ? q - 0.5f : q + 0.5f);
+}
+
+static float detnni_packed_value(detnn_packing packing, float x, float scale)
+{
+    if (packing == DETNN_BFLOAT16) return detnni_float(detnni_bfloat16(x) << 16);
+    return packing == DETNN_INT8 ? (float)detnni_int8(x, scale) * scale : x;
+}
+
+/* The scale of every unit of a kernel: its largest weight is 127 scales. To net->a; rows of weights go through b. */
+static const float *detnni_scales(const detnn_net *net, const detnni_slot *kernel, detnn_packing packing)
+{
+    size_t k, n;
+    if (packing != DETNN_INT8) return net->a;
+    for (n = 0; n < kernel->cols; n++) net->a[n] = 0.0f;
+    for (k = 0; k < kernel->rows; k++) {
+        detnni_fetch(net, kernel, k * kernel->cols, kernel->cols, net->b);
+        for (n = 0; n < kernel->cols; n++) {
+            float size = detnni_float(detnni_float_bits(net->b[n]) & 0x7fffffff);
+            if (size > net->a[n]) net->a[n] = size;
+        }
+    }
+    for (n = 0; n < kernel->cols; n++) {
+        net->a[n] = net->a[n] / 127.0f;
+        if (!detnni_finite(127.0f * net->a[n])) net->a[n] = detnni_float(detnni_float_bits(net->a[n]) - 1);
+    }
+    return net->a;
+}
+
+/* Starts a line with the first of so many values. */
+static void detnni_put_comma(detnni_sink *s, size_t i, size_t line)
+{
+    detnni_sink_text(s, i == 0 ? "\n    " : i % line ? ", " : ",\n    ");
+}
+
+/* An array of floats: those of all slots but kernels (rest), of all, or of one row. */
+typedef struct detnni_exporting {
+    detnn_net *net;
+    detnn_export_desc d;
+    detnn_export_cost cost;
+    const char *name;
+    size_t kernels, rest, scales; /* elements */
+    const float *y;               /* outputs of the test vector, or null */
+} detnni_exporting;
+
+static void detnni_put_weights(detnni_sink *s, const detnni_exporting *v, int rest)
+{
+    detnni_slot slot;
+    size_t i, count = 0, all = rest ? v->rest : v->net->parameters;
+    detnni_sink_text(s, "static const float ");
+    detnni_sink_text(s, v->name);
+    detnni_sink_format(s, "_weights[%z] = {", all ? all : 1);
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(v->net, 1u << DETNNI_WEIGHTS, &slot)) {
+        if (rest && slot.tensor == DETNN_KERNEL) continue;
+        for (i = 0; i < slot.rows * slot.cols; i++) {
+            float x;
+            detnni_fetch(v->net, &slot, i, 1, &x);
+            detnni_put_comma(s, count++, 8);
+            detnni_put_decimal(s, x);
+        }
+    }
+    if (!count) detnni_sink_text(s, " 0.0f");
+    detnni_sink_text(s, "\n};\n");
+}
+
+/* The packed kernels, or (scales) their scales. */
+static void detnni_put_packed(detnni_sink *s, const detnni_exporting *v, int scales)
+{
+    const detnn_net *net = v->net;
+    detnni_slot slot;
+    size_t i, n, count = 0;
+    detnni_sink_format(s, "static const %s ", scales ? "float" : v->d.packing == DETNN_INT8 ? "int8_t" : "uint16_t");
+    detnni_sink_text(s, v->name);
+    detnni_sink_format(s, scales ? "_scales[%z] = {" : "_kernels[%z] = {", scales ? v->scales : v->kernels);
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot)) {
+        const float *scale;
+        if (slot.tensor != DETNN_KERNEL) continue;
+        scale = detnni_scales(net, &slot, v->d.packing);
+        for (n = 0; scales && n < slot.cols; n++) {
+            detnni_put_comma(s, count++, 8);
+            detnni_put_decimal(s, scale[n]);
+        }
+        for (i = 0; !scales && i < slot.rows; i++) {
+            detnni_fetch(net, &slot, i * slot.cols, slot.cols, net->b);
+            for (n = 0; n < slot.cols; n++) {
+                detnni_put_comma(s, count++, v->d.packing == DETNN_INT8 ? 20 : 12);
+                if (v->d.packing == DETNN_BFLOAT16) {
+                    detnni_sink_format(s, "%l", (uint64_t)detnni_bfloat16(net->b[n]));
+                } else {
+                    int q = detnni_int8(net->b[n], scale[n]);
+                    detnni_sink_format(s, "%s%l", q < 0 ? "-" : "", (uint64_t)(q < 0 ? -q : q));
+                }
+            }
+        }
+    }
+    detnni_sink_text(s, "\n};\n");
+}
+
+static const char *const detnni_activation_constants[] = {
+#define DETNNI_CONSTANT(name, text) #name,
+    DETNN_ACTIVATIONS(DETNNI_CONSTANT)
+};
+static const char *const detnni_loss_constants[] = { DETNN_LOSSES(DETNNI_CONSTANT) };
+#undef DETNNI_CONSTANT
+
+static void detnni_put_layer_constant(detnni_sink *s, const detnn_layer *l)
+{
+    detnni_sink_text(s, "    ");
+    switch (l->kind) {
+    case DETNN_LAYER_DENSE:
+        detnni_sink_format(s, "DETNN_DENSE_EX(%z, %s, ", l->units, detnni_activation_constants[l->activation]);
+        detnni_put_decimal(s, l->alpha);
+        detnni_sink_format(s, ", DETNN_INIT(DETNN_ZEROS, 0, 0), DETNN_INIT(DETNN_ZEROS, 0, 0), %z, 0)",
+                           (size_t)(l->use_bias != 0));
+        break;
+    case DETNN_LAYER_ACTIVATION:
+        detnni_sink_format(s, "DETNN_ACTIVATE_EX(%s, ", detnni_activation_constants[l->activation]);
+        detnni_put_decimal(s, l->alpha);
+        detnni_sink_text(s, ")");
+        break;
+    case DETNN_LAYER_DROPOUT:
+        detnni_sink_text(s, "DETNN_DROPOUT(");
+        detnni_put_decimal(s, l->rate);
+        detnni_sink_text(s, ")");
+        break;
+    default: detnni_sink_text(s, "DETNN_STANDARDIZE()");
+    }
+}
+
+static void detnni_export_text(detnni_sink *s, const detnni_exporting *v)
+{
+    const detnn_net *net = v->net;
+    const detnn_export_cost *c = &v->cost;
+    const int packed = v->d.packing != DETNN_FLOAT32;
+    const char *name = v->name;
+    char digest[DETNN_DIGEST_TEXT];
+    detnni_saving test;
+    size_t i;
+    DETNNI_ZERO(&test, sizeof test);
+    test.net = net;
+    detnni_sink_format(s, "/* Written by detnn_export_c, detnn.h %s: a net of %z parameters, %z bytes of constants.\n",
+                       DETNN_VERSION, net->parameters, c->bytes);
+    detnni_sink_format(s, " * Digest of the net it was made from: %s\n", detnn_digest(net, digest));
+    if (packed) {
+        detnni_sink_format(s, " * Kernels rounded to %s: a weight changed by %g at most, %g of its layer's largest.\n",
+                           detnni_packing_names[v->d.packing], (double)c->largest, (double)c->relative);
+        if (c->before.count)
+            detnni_sink_format(s, " * On %z samples: loss %g becomes %g, accuracy %g becomes %g.\n", c->before.count,
+                               (double)c->before.loss, (double)c->after.loss, (double)c->before.accuracy,
+                               (double)c->after.accuracy);
+        else detnni_sink_text(s, " * What that costs in accuracy was not measured (desc.data).\n");
+    }
+    detnni_sink_text(s, " *\n *     detnn_net_desc desc = ");
+    detnni_sink_text(s, name);
+    detnni_sink_text(s, "_desc();   then detnn_net_init or detnn_net_create\n */\n#include \"detnn.h\"\n");
+    detnni_sink_format(s, "#if DETNN_CONTRACT != %z\n#error \"this net was made under contract %z\"\n#endif\n\n",
+                       (size_t)DETNN_CONTRACT, (size_t)DETNN_CONTRACT);
+    detnni_put_weights(s, v, packed);
+    if (packed) {
+        detnni_put_packed(s, v, 0);
+        if (v->d.packing == DETNN_INT8) detnni_put_packed(s, v, 1);
+        detnni_sink_text(s, "static const detnn_packed ");
+        detnni_sink_text(s, name);
+        detnni_sink_text(s, "_packed = { ");
+        if (v->d.packing == DETNN_BFLOAT16) {
+            detnni_sink_text(s, name);
+            detnni_sink_text(s, "_kernels, 0, 0 };\n");
+        } else {
+            detnni_sink_text(s, "0, ");
+            detnni_sink_text(s, name);
+            detnni_sink_text(s, "_kernels, ");
+            detnni_sink_text(s, name);
+            detnni_sink_text(s, "_scales };\n");
+        }
+    }
+    detnni_sink_text(s, "static const detnn_layer ");
+    detnni_sink_text(s, name);
+    detnni_sink_format(s, "_layers[%z] = {\n", net->desc.layer_count);
+    for (i = 0; i < net->desc.layer_count; i++) {
+        detnni_put_layer_constant(s, &net->layers[i].d);
+        detnni_sink_text(s, i + 1 < net->desc.layer_count ? ",\n" : "\n};\n\n");
+    }
+    detnni_sink_text(s, "static inline detnn_net_desc ");
+    detnni_sink_text(s, name);
+    detnni_sink_format(s,
+                       "_desc(void)\n{\n    detnn_net_desc desc = detnn_net_desc_default();\n"
+                       "    desc.inputs = %z;\n    desc.layers = ", net->inputs);
+    detnni_sink_text(s, name);
+    detnni_sink_format(s, "_layers;\n    desc.layer_count = %z;\n    desc.loss = %s;\n    desc.label_smoothing = ",
+                       net->desc.layer_count, detnni_loss_constants[net->desc.loss]);
+    detnni_put_decimal(s, net->desc.label_smoothing);
+    detnni_sink_text(s, ";\n    desc.huber_delta = ");
+    detnni_put_decimal(s, net->desc.huber_delta);
+    detnni_sink_text(s, ";\n    desc.batch_max = 1;\n    desc.predict_only = 1;\n    desc.weights = ");
+    detnni_sink_text(s, name);
+    detnni_sink_text(s, "_weights;\n");
+    if (packed) {
+        detnni_sink_text(s, "    desc.packed = &");
+        detnni_sink_text(s, name);
+        detnni_sink_text(s, "_packed;\n");
+    }
+    detnni_sink_text(s, "    return desc;\n}\n");
+    if (!v->y) return;
+    detnni_sink_text(s, "\n/* A test vector: 0 where the net predicts what it should, bit for bit, -1 on an error,\n"
+                        " * else which output, from 1, is another. */\nstatic inline int ");
+    detnni_sink_text(s, name);
+    detnni_sink_format(s, "_test(detnn_net *net)\n{\n    static const float x[%z] = {", net->inputs);
+    for (i = 0; i < net->inputs; i++) {
+        detnni_put_comma(s, i, 8);
+        detnni_put_decimal(s, detnni_test_input(&test, i));
+    }
+    detnni_sink_format(s, "\n    };\n    static const float y[%z] = {", net->outputs);
+    for (i = 0; i < net->outputs; i++) {
+        detnni_put_comma(s, i, 8);
+        detnni_put_decimal(s, v->y[i]);
+    }
+    detnni_sink_format(s,
+                       "\n    };\n    float out[%z];\n    int i;\n"
+                       "    if (detnn_predict(net, x, 1, out, 0)) return -1;\n"
+                       "    for (i = 0; i < %z; i++)\n        if (!(out[i] == y[i])) return i + 1;\n    return 0;\n}\n",
+                       net->outputs, net->outputs);
+}
+
+/* Measures what the rounding does to the weights, and with a second net what it does to predictions. */
+static detnn_result detnni_export_start(detnni_exporting *v, detnn_net **rounded, detnn_error *err)
+{
+    detnn_net *net = v->net;
+    detnn_net_desc desc = net->desc;
+    detnni_slot slot;
+    detnn_result r;
+    size_t i, n;
+    *rounded = 0;
+    if (v->d.packing != DETNN_FLOAT32 && (v->d.data || v->d.test)) {
+        desc.predict_only = 0;
+        desc.weights = 0;
+        desc.packed = 0;
+        desc.keep_best = desc.trace = 0;
+        r = detnni_net_create(rounded, &desc, err);
+        if (r) return r;
+        (*rounded)->state->adapted = net->state->adapted;
+    }
+    detnni_slot_start(&slot);
+    while (detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot)) {
+        const detnn_packing packing = slot.tensor == DETNN_KERNEL ? v->d.packing : DETNN_FLOAT32;
+        const float *scale = detnni_scales(net, &slot, packing);
+        float largest = 0.0f, change = 0.0f;
+        if (slot.tensor == DETNN_KERNEL) v->kernels += slot.rows * slot.cols;
+        else v->rest += slot.cols;
+        if (slot.tensor == DETNN_KERNEL) v->scales += slot.cols;
+        for (i = 0; i < slot.rows; i++) {
+            detnni_fetch(net, &slot, i * slot.cols, slot.cols, net->b);
+            for (n = 0; n < slot.cols; n++) {
+                float x = net->b[n], y = detnni_packed_value(packing, x, scale[n]), d = y - x;
+                if (*rounded) (*rounded)->own_weights[slot.at + i * slot.cols + n] = y;
+                if (d < 0.0f) d = -d;
+                if (x < 0.0f) x = -x;
+                if (d > change) change = d;
+                if (x > largest) largest = x;
+            }
+        }
+        if (change > v->cost.largest) v->cost.largest = change;
+        if (largest > 0.0f && change / largest > v->cost.relative) v->cost.relative = change / largest;
+    }
+    v->cost.bytes = v->d.packing == DETNN_FLOAT32 ? net->parameters * 4
+                  : v->rest * 4 + (v->d.packing == DETNN_INT8 ? v->kernels + v->scales * 4 : v->kernels * 2);
+    if (v->d.data) {
+        r = detnni_evaluate(net, v->d.data, &v->cost.before, err);
+        if (!r && *rounded) r = detnni_evaluate(*rounded, v->d.data, &v->cost.after, err);
+        if (r) return r;
+        if (!*rounded) v->cost.after = v->cost.before;
+    }
+    return DETNN_OK;
+}
+
+static detnn_result detnni_check_name(const char *name, detnn_error *err)
+{
+    size_t i;
+    for (i = 0; name[i]; i++) {
+        int letter = (name[i] | 32) >= 'a' && (name[i] | 32) <= 'z';
+        if (!(letter || name[i] == '_' || (i && name[i] >= '0' && name[i] <= '9')) || i > 200) break;
+    }
+    if (i && !name[i]) return DETNN_OK;
+    return detnni_fail(err, DETNN_ERROR_VALUE, "desc.name is no identifier of at most 200 letters, digits and _");
+}
+
+/* The whole source; the net whose weights are rounded is made for the time. */
+static detnn_result detnni_export_to(detnn_net *net, detnni_sink *s, const detnn_export_desc *desc,
+                                     detnn_export_cost *cost, detnn_error *err)
+{
+    detnni_exporting v;
+    detnni_saving test;
+    detnn_net *rounded;
+    detnn_result r = detnni_check_files(err);
+    size_t i;
+    if (!r) r = detnni_check_net(net, err);
+    if (!r) r = detnni_check_idle(net, "detnn_export_c", err);
+    if (r) return r;
+    DETNNI_ZERO(&v, sizeof v);
+    v.net = net;
+    v.d = desc ? *desc : detnn_export_desc_default();
+    v.name = v.d.name;
+    if (!v.name) return detnni_fail(err, DETNN_ERROR_NULL, "desc.name is null");
+    if ((unsigned)v.d.packing >= DETNN_PACKING_COUNT)
+        return detnni_fail(err, DETNN_ERROR_VALUE, "desc.packing: unknown kind %z", (size_t)v.d.packing);
+    r = detnni_check_name(v.name, err);
+    if (r) return r;
+    if (!net->state->adapted)
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "layer 0 (standardize) has seen no data: the net cannot predict yet");
+    r = detnni_export_start(&v, &rounded, err);
+    if (!v.kernels) v.d.packing = DETNN_FLOAT32; /* nothing to round */
+    if (!r && v.d.test) {
+        detnn_net *of = rounded ? rounded : net;
+        const detnni_crew crew = detnni_own_crew(of);
+        const float *y;
+        DETNNI_ZERO(&test, sizeof test);
+        test.net = net;
+        for (i = 0; i < net->inputs; i++) of->a[i] = detnni_test_input(&test, i);
+        y = detnni_infer(of, &crew, of->a, 1, 0, of->a, of->b, 0);
+        for (i = 0; i < net->outputs && detnni_finite(y[i]); i++) net->row[i] = y[i];
+        if (i == net->outputs) v.y = net->row; /* C has no constant for the others */
+    }
+    if (!r) {
+        detnni_export_text(s, &v);
+        detnni_sink_flush(s);
+        if (cost) *cost = v.cost;
+    }
+    detnn_net_destroy(rounded);
+    return r;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_export_c_write(detnn_net *net,
+                                                          int (*write)(void *user, const void *bytes, size_t size),
+                                                          void *user, const detnn_export_desc *desc,
+                                                          detnn_export_cost *cost, detnn_error *err)
+{
+    detnni_sink s;
+    detnn_result r;
+    if (!write) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_export_c_write: write is null");
+    detnni_sink_start(&s, write, user);
+    r = detnni_export_to(net, &s, desc, cost, err);
+    return r ? r : detnni_written(&s, err);
+}
+
+DETNN_API detnn_result detnn_export_c_write(detnn_net *net, int (*write)(void *user, const void *bytes, size_t size),
+                                            void *user, const detnn_export_desc *desc, detnn_export_cost *cost,
+                                            detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_export_c_write(net, write, user, desc, cost, err));
+}
+
+/* ---- Receipts ---- */
+
+static void detnni_sha_floats(detnni_sha *s, const float *x, size_t n)
+{
+    size_t i;
+    for (i = 0; i < n; i++) {
+        uint32_t u = detnni_float_bits(x[i]);
+        unsigned char b[4];
+        b[0] = (unsigned char)u;
+        b[1] = (unsigned char)(u >> 8);
+        b[2] = (unsigned char)(u >> 16);
+        b[3] = (unsigned char)(u >> 24);
+        detnni_sha_add(s, b, 4);
+    }
+}
+
+/* Samples in order: x, label or target, weight (F4). data was checked, or is null: no samples. */
+static detnn_result detnni_data_digest(detnn_net *net, const detnn_data *data, char out[DETNN_DIGEST_TEXT],
+                                       detnn_error *err)
+{
+    detnni_sha sha;
+    unsigned char digest[32];
+    size_t i, count = data ? data->count : 0;
+    detnni_sha_start(&sha);
+    for (i = 0; i < count; i++) {
+        detnni_rows rows;
+        const float one = 1.0f;
+        detnn_result r = detnni_gather(net, data, 0, i, 1, 0, &rows, err);
+        if (r) return r;
+        detnni_sha_floats(&sha, rows.x, net->inputs);
+        if (rows.labels) {
+            float label = detnni_float(*rows.labels);
+            detnni_sha_floats(&sha, &label, 1);
+        } else {
+            detnni_sha_floats(&sha, rows.targets, net->outputs);
+        }
+        detnni_sha_floats(&sha, rows.weights ? rows.weights : &one, 1);
+    }
+    detnni_sha_end(&sha, digest);
+    (void)detnni_hex(digest, out);
+    return DETNN_OK;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_data_digest_public(detnn_net *net, const detnn_data *data,
+                                                              char out[DETNN_DIGEST_TEXT], detnn_error *err)
+{
+    detnn_result r = detnni_check_files(err);
+    if (!r) r = detnni_check_net(net, err);
+    if (r) return r;
+    if (!out) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_data_digest: out is null");
+    out[0] = 0;
+    r = detnni_check_data(net, data, 1, err);
+    if (!r) r = detnni_check_idle(net, "detnn_data_digest", err);
+    if (!r) r = detnni_data_digest(net, data, out, err);
+    return r ? r : detnni_ok(err);
+}
+
+DETNN_API detnn_result detnn_data_digest(detnn_net *net, const detnn_data *data, char out[DETNN_DIGEST_TEXT],
+                                         detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_data_digest_public(net, data, out, err));
+}
+
+/* Is the net as it was created? Its gradients serve as room for the starting weights. */
+static int detnni_is_new(detnn_net *net)
+{
+    const detnni_state *s = net->state;
+    size_t i, e;
+    int same = !s->step && !s->epoch && !s->samples && s->best_loss > 3e38f
+            && s->learning_rate == net->desc.optimizer.learning_rate
+            && s->adapted == (net->desc.layers[0].kind != DETNN_LAYER_STANDARDIZE);
+    for (i = 0; i < net->desc.layer_count; i++) {
+        const detnni_layer *l = &net->layers[i];
+        float *g = net->gradients + l->kernel;
+        if (l->d.kind != DETNN_LAYER_DENSE) continue;
+        detnni_fill(DETNNI_KERNELS(net), &l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
+                    l->outputs, g);
+        if (l->bias_size)
+            detnni_fill(DETNNI_KERNELS(net), &l->d.bias, net->desc.seed, (uint32_t)i, DETNNI_BIAS, 1, l->inputs,
+                        l->outputs, net->gradients + l->bias);
+        for (e = 0; e < l->kernel_size + l->bias_size; e++)
+            if (detnni_float_bits(g[e]) != detnni_float_bits(net->weights[l->kernel + e])) same = 0;
+        DETNNI_ZERO(g, (l->kernel_size + l->bias_size) * sizeof(float));
+    }
+    return same;
+}
+
+static const char *const detnni_answers[] = { "go_on", "pause", "finish" };
+
+/* Writes a receipt while fit runs, or (expected) compares with one. */
+typedef struct detnni_receipt {
+    detnni_sink sink;
+    const detnn_fit_desc *fit; /* the caller's */
+    detnni_scan *expected;    /* null: writes; else at the next line "epoch ..." */
+    int answer;                /* the callback's last one that was not 0 */
+    uint64_t epochs;           /* written, or agreed */
+    int parted;
+    char mine[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
+} detnni_receipt;
+
+static void detnni_receipt_line(detnni_receipt *p, const char *what, uint64_t epoch, const char *digest)
+{
+    detnni_sink_text(&p->sink, what);
+    if (epoch != UINT64_MAX) detnni_sink_format(&p->sink, " %l", epoch);
+    detnni_sink_format(&p->sink, " %s\n", digest);
+}
+
+static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress *progress)
+{
+    detnni_receipt *p = (detnni_receipt *)user;
+    int answer = DETNN_GO_ON;
+    (void)detnn_state_digest(net, p->mine);
+    if (!p->expected) {
+        detnni_receipt_line(p, "epoch", progress->epoch, p->mine);
+        if (p->fit->on_epoch) answer = p->fit->on_epoch(p->fit->user, net, progress);
+        (void)detnni_fp_enter(); /* the caller's code may have left another mode */
+        if (answer) p->answer = answer == DETNN_FINISH ? DETNN_FINISH : DETNN_PAUSE;
+    } else {
+        detnni_scan *w = p->expected;
+        if (!detnni_word_is(w, "epoch ")) { /* it had ended before */
+            p->parted = 1;
+            return DETNN_PAUSE;
+        }
+        detnni_skip(w, "epoch ");
+        if (detnni_number(w) != progress->epoch) w->bad = 1;
+        detnni_skip(w, " ");
+        detnni_digest_word(w, p->theirs);
+        detnni_skip(w, "\n");
+        if (w->bad || !detnni_same_digest(p->mine, p->theirs)) {
+            p->parted = 1;
+            return DETNN_PAUSE;
+        }
+        if (detnni_word_is(w, "end pause")) answer = DETNN_PAUSE;
+        if (detnni_word_is(w, "end finish")) answer = DETNN_FINISH;
+    }
+    p->epochs++;
+    return answer;
+}
+
+static void detnni_put_fit(detnni_sink *s, const detnn_fit_desc *f, int keep_best)
+{
+    detnni_sink_format(s, "epochs %l batch_size %z shuffle %z validation_split %x patience %l min_delta %x "
+                       "restore_best %z keep_best %z",
+                       f->epochs, f->batch_size, (size_t)(f->shuffle != 0), detnni_float_bits(f->validation_split),
+                       f->patience, detnni_float_bits(f->min_delta), (size_t)(f->restore_best != 0), (size_t)keep_best);
+}
+
+static detnn_result detnni_receipt_to(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                      detnni_receipt *p, detnn_error *err)
+{
+    detnni_sink *s = &p->sink;
+    detnni_sha sha;
+    detnn_fit_desc f;
+    size_t validation = 0;
+    char digest[DETNN_DIGEST_TEXT];
+    unsigned char bytes[32];
+    detnn_result r = detnni_check_files(err);
+    if (!r) r = detnni_check_fit(net, data, fit, &validation, err);
+    if (r) return r;
+    if (fit->on_step) return detnni_fail(err, DETNN_ERROR_VALUE, "a receipt is of a fit without on_step");
+    if (!detnni_is_new(net))
+        return detnni_fail(err, DETNN_ERROR_STATE,
+                           "a receipt is of a net as it was created: this one has trained, or was changed");
+    p->fit = fit;
+    detnni_sha_start(&sha);
+    s->sha = &sha;
+    detnni_sink_format(s, "detnn receipt 1\ncontract %z\nnet ", (size_t)DETNN_CONTRACT);
+    detnni_put_net(s, &net->desc);
+    detnni_sink_text(s, "\nlayers ");
+    detnni_put_layers(s, net);
+    detnni_sink_text(s, "\noptimizer ");
+    detnni_put_optimizer(s, &net->desc.optimizer);
+    detnni_sink_text(s, "\nschedule ");
+    detnni_put_schedule(s, &net->desc.schedule);
+    detnni_sink_text(s, "\nfit ");
+    detnni_put_fit(s, fit, net->best != 0);
+    r = detnni_data_digest(net, data, digest, err);
+    if (r) return r;
+    detnni_sink_text(s, "\n");
+    detnni_receipt_line(p, "data", data->count, digest);
+    r = detnni_data_digest(net, fit->validation, digest, err);
+    if (r) return r;
+    detnni_receipt_line(p, "validation", fit->validation ? fit->validation->count : 0, digest);
+    detnni_receipt_line(p, "start", UINT64_MAX, detnn_state_digest(net, digest));
+    f = *fit;
+    f.on_epoch = detnni_receipt_epoch;
+    f.user = p;
+    r = detnni_fit(net, data, &f, err);
+    if (r) return r;
+    detnni_sink_format(s, "end %s", detnni_answers[p->answer]);
+    detnni_receipt_line(p, "", UINT64_MAX, detnn_state_digest(net, digest));
+    s->sha = 0;
+    detnni_sha_end(&sha, bytes);
+    detnni_receipt_line(p, "check", UINT64_MAX, detnni_hex(bytes, digest));
+    detnni_sink_flush(s);
+    return DETNN_OK;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_fit_receipt_write(detnn_net *net, const detnn_data *data,
+                                                             const detnn_fit_desc *fit,
+                                                             int (*write)(void *user, const void *bytes, size_t size),
+                                                             void *user, detnn_error *err)
+{
+    detnni_receipt p;
+    detnn_result r;
+    if (!write) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_fit_receipt_write: write is null");
+    DETNNI_ZERO(&p, sizeof p);
+    detnni_sink_start(&p.sink, write, user);
+    r = detnni_receipt_to(net, data, fit, &p, err);
+    return r ? r : detnni_written(&p.sink, err);
+}
+
+DETNN_API detnn_result detnn_fit_receipt_write(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                               int (*write)(void *user, const void *bytes, size_t size), void *user,
+                                               detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_fit_receipt_write(net, data, fit, write, user, err));
+}
+
+/* The rest of a line that begins with what, without its end; w goes to the next line. */
+static detnni_span detnni_line(detnni_scan *w, const char *what)
+{
+    detnni_span s;
+    detnni_skip(w, what);
+    s.p = w->p + w->at;
+    s.n = 0;
+    while (!w->bad && w->at < w->n && w->p[w->at] != '\n') w->at++, s.n++;
+    detnni_skip(w, "\n");
+    return s;
+}
+
+static detnn_result detnni_verify_data(detnn_net *net, detnni_scan *w, const char *what, const detnn_data *data,
+                                       detnn_error *err)
+{
+    char mine[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
+    uint64_t count;
+    detnn_result r;
+    detnni_skip(w, what);
+    detnni_skip(w, " ");
+    count = detnni_number(w);
+    detnni_skip(w, " ");
+    detnni_digest_word(w, theirs);
+    detnni_skip(w, "\n");
+    if (w->bad) return DETNN_OK; /* said later */
+    if (count != (data ? data->count : 0))
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is of other data: %s of %l samples, here are %z", what,
+                           count, data ? data->count : 0);
+    r = detnni_data_digest(net, data, mine, err);
+    if (!r && !detnni_same_digest(mine, theirs))
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is of other data: the digest of %s is %s, here %s", what,
+                           theirs, mine);
+    return r;
+}
+
+static detnn_result detnni_verify_run(detnn_net *net, detnni_scan *w, const detnn_data *data,
+                                      const detnn_fit_desc *fit, uint64_t *epochs, detnn_error *err)
+{
+    detnni_receipt p;
+    detnn_fit_desc f = *fit;
+    size_t validation = 0;
+    detnn_result r = detnni_check_fit(net, data, fit, &validation, err);
+    if (!r) r = detnni_verify_data(net, w, "data", data, err);
+    if (!r) r = detnni_verify_data(net, w, "validation", fit->validation, err);
+    if (r) return r;
+    DETNNI_ZERO(&p, sizeof p);
+    p.fit = fit;
+    p.expected = w;
+    detnni_skip(w, "start ");
+    detnni_digest_word(w, p.theirs);
+    detnni_skip(w, "\n");
+    if (!w->bad && !detnni_same_digest(detnn_state_digest(net, p.mine), p.theirs))
+        return detnni_fail(err, DETNN_ERROR_PARTED,
+                           "the runs part before the first epoch: the state is %s here, %s in the receipt", p.mine,
+                           p.theirs);
+    f.on_epoch = detnni_receipt_epoch;
+    f.user = &p;
+    if (!w->bad) r = detnni_fit(net, data, &f, err);
+    *epochs = p.epochs;
+    if (r) return r;
+    if (w->bad) return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is damaged from byte %z on", w->at);
+    if (p.parted && p.theirs[0] && !detnni_same_digest(p.mine, p.theirs))
+        return detnni_fail(err, DETNN_ERROR_PARTED,
+                           "the runs part in epoch %l: the state is %s here, %s in the receipt", p.epochs, p.mine,
+                           p.theirs);
+    if (p.parted || detnni_word_is(w, "epoch "))
+        return detnni_fail(err, DETNN_ERROR_PARTED, "the runs part after epoch %l: one of them stops there", p.epochs);
+    detnni_skip(w, "end ");
+    (void)detnni_name(w, detnni_answers, 3);
+    detnni_skip(w, " ");
+    detnni_digest_word(w, p.theirs);
+    detnni_skip(w, "\n");
+    if (w->bad || w->at != w->n)
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt is damaged from byte %z on", w->at);
+    if (!detnni_same_digest(detnn_state_digest(net, p.mine), p.theirs))
+        return detnni_fail(err, DETNN_ERROR_PARTED, "the runs part at the end: the state is %s here, %s in the receipt",
+                           p.mine, p.theirs);
+    return detnni_ok(err);
+}
+
+DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t length, const detnn_data *data,
+                                                  const detnn_data *validation, const detnn_load_desc *desc,
+                                                  uint64_t *epochs, detnn_error *err)
+{
+    const detnn_load_desc d = desc ? *desc : detnn_load_desc_default();
+    detnn_net_desc n = detnn_net_desc_default();
+    detnn_fit_desc fit = detnn_fit_desc_default();
+    detnni_sha sha;
+    unsigned char bytes[32];
+    char digest[DETNN_DIGEST_TEXT], theirs[DETNN_DIGEST_TEXT];
+    detnni_span text;
+    detnni_scan w, part, layers;
+    detnn_layer l, *copy;
+    detnn_net *net;
+    uint64_t contract;
+    size_t room, size = 0;
+    int overflow = 0;
+    detnn_result r = detnni_check_files(err);
+    if (r) return r;
+    if (!receipt) return detnni_fail(err, DETNN_ERROR_NULL, "receipt is null");
+    text.p = (const unsigned char *)receipt;
+    text.n = length;
+    w = detnni_scan_of(text);
+    if (length >= 71) w.at = length - 71; else w.bad = 1; /* "check ", 64 digits, line end */
+    detnni_skip(&w, "check ");
+    detnni_digest_word(&w, theirs);
+    detnni_skip(&w, "\n");
+    if (w.bad || w.at != length)
+        return detnni_fail(err, DETNN_ERROR_DATA, "the receipt has no last line \"check ...\": it is cut off or none");
+    text.n = length - 71;
+    w = detnni_scan_of(text);
+    detnni_sha_start(&sha);
+    detnni_sha_add(&sha, text.p, text.n);
+    detnni_sha_end(&sha, bytes);
+    if (!detnni_same_digest(detnni_hex(bytes, digest), theirs))
+        return detnni_fail(err, DETNN_ERROR_DATA,
+                           "the receipt is damaged: its digest is %s, not that of its last line", digest);
+    part = detnni_scan_of(detnni_line(&w, "detnn receipt "));
+    contract = detnni_number(&part);
+    if (part.bad || w.bad) return detnni_fail(err, DETNN_ERROR_DATA, "this is no receipt of detnn");
+    part = detnni_scan_of(detnni_line(&w, "contract "));
+    r = detnni_check_version(contract, detnni_number(&part), err);
+    if (r) return r;
+    part = detnni_scan_of(detnni_line(&w, "net "));
+    detnni_get_net(&part, &n);
+    r = detnni_scan_end(&part, "net", err);
+    if (r) return r;
+    layers = detnni_scan_of(detnni_line(&w, "layers "));
+    for (part = layers; detnni_get_layer(&part, &l);) n.layer_count++;
+    r = detnni_scan_end(&part, "layers", err);
+    if (r) return r;
+    part = detnni_scan_of(detnni_line(&w, "optimizer "));
+    detnni_get_optimizer(&part, &n.optimizer);
+    r = detnni_scan_end(&part, "optimizer", err);
+    if (r) return r;
+    part = detnni_scan_of(detnni_line(&w, "schedule "));
+    detnni_get_schedule(&part, &n.schedule);
+    r = detnni_scan_end(&part, "schedule", err);
+    if (r) return r;
+    part = detnni_scan_of(detnni_line(&w, "fit "));
+    detnni_skip(&part, "epochs ");
+    fit.epochs = detnni_number(&part);
+    detnni_skip(&part, " batch_size ");
+    fit.batch_size = detnni_number_size(&part);
+    detnni_skip(&part, " shuffle ");
+    fit.shuffle = detnni_flag(&part);
+    detnni_skip(&part, " validation_split ");
+    fit.validation_split = detnni_float_word(&part);
+    detnni_skip(&part, " patience ");
+    fit.patience = detnni_number(&part);
+    detnni_skip(&part, " min_delta ");
+    fit.min_delta = detnni_float_word(&part);
+    detnni_skip(&part, " restore_best ");
+    fit.restore_best = detnni_flag(&part);
+    detnni_skip(&part, " keep_best ");
+    n.keep_best = detnni_flag(&part);
+    r = detnni_scan_end(&part, "fit", err);
+    if (r) return r;
+    fit.validation = validation;
+    detnni_machine(&n, &d);
+    room = detnni_product(n.layer_count, sizeof *copy, &overflow);
+    copy = overflow || !room ? 0 : (detnn_layer *)detnni_alloc(&d.allocator, room);
+    if (!copy) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: the description of %z layers needs %z bytes",
+                                  n.layer_count, room);
+    for (n.layers = copy, n.layer_count = 0; detnni_get_layer(&layers, &l);) copy[n.layer_count++] = l;
+    r = detnni_net_size(&n, &size, err);
+    if (!r && size > d.memory_max)
+        r = detnni_fail(err, DETNN_ERROR_MEMORY, "the net needs %z bytes, memory_max is %z", size, d.memory_max);
+    if (!r) r = detnni_net_create(&net, &n, err);
+    detnni_release(&d.allocator, copy, room);
+    if (r) return r;
+    r = detnni_verify_run(net, &w, data, &fit, epochs, err);
+    detnn_net_destroy(net);
+    return r;
+}
+
+DETNN_API detnn_result detnn_verify_receipt_text(const char *receipt, size_t length, const detnn_data *data,
+                                                 const detnn_data *validation, const detnn_load_desc *desc,
+                                                 uint64_t *epochs, detnn_error *err)
+{
+    uint64_t agreed = 0;
+    if (!epochs) epochs = &agreed;
+    *epochs = 0;
+    DETNNI_GUARDED(detnni_verify(receipt, length, data, validation, desc, epochs, err));
+}
+
+/* ---- Files by path ---- */
+
+#if !DETNN_NO_STDIO
+
+#if defined(_WIN32)
+#define DETNNI_SEEK _fseeki64
+#define DETNNI_TELL _ftelli64
+#define DETNNI_SYNC(file) _commit(_fileno(file))
+#define DETNNI_PROCESS() ((uint64_t)_getpid())
+#define DETNNI_EXCLUSIVE "wb"
+#ifdef __cplusplus
+extern "C"
+#endif
+__declspec(dllimport) int __stdcall MoveFileExA(const char *from, const char *to, unsigned long flags);
+static int detnni_rename(const char *from, const char *to)
+{
+    return !MoveFileExA(from, to, 1 | 8); /* MOVEFILE_REPLACE_EXISTING, MOVEFILE_WRITE_THROUGH */
+}
+#else
+#define DETNNI_SEEK fseek
+#define DETNNI_TELL ftell
+#define detnni_rename rename
+#if defined(__unix__) || defined(__APPLE__)
+#ifndef __cplusplus /* hidden in <stdio.h> and <unistd.h> by -std=c99; C++ compilers show them */
+#ifndef fileno
+extern int fileno(FILE *file);
+#endif
+#ifndef fsync
+extern int fsync(int descriptor);
+#endif
+#endif
+#ifdef F_FULLFSYNC
+#define DETNNI_SYNC(file) (fcntl(fileno(file), F_FULLFSYNC) && fsync(fileno(file)))
+#else
+#define DETNNI_SYNC(file) fsync(fileno(file))
+#endif
+#define DETNNI_PROCESS() ((uint64_t)getpid())
+#define DETNNI_EXCLUSIVE "wbx"
+#else
+#define DETNNI_SYNC(file) 0
+#define DETNNI_PROCESS() 0
+#define DETNNI_EXCLUSIVE "wb"
+#endif
+#endif
+
+#define DETNNI_PATH_MAX 4000
+
+/* A file that becomes path when it is whole. */
+typedef struct detnni_out {
+    FILE *file;
+    const char *path;
+    int error; /* errno of the first write that failed */
+    char other[DETNNI_PATH_MAX + 40]; /* its name until then */
+} detnni_out;
+
+static int detnni_write_out(void *user, const void *bytes, size_t size)
+{
+    detnni_out *o = (detnni_out *)user;
+    errno = 0;
+    if (fwrite(bytes, 1, size, o->file) == size) return 0;
+    o->error = errno;
+    return 1;
+}
+
+static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_error *err)
+{
+    size_t length = 0;
+    int i, error = 0;
+    if (!path || !*path) return detnni_fail(err, DETNN_ERROR_NULL, "path is null or empty");
+    while (path[length] && length <= DETNNI_PATH_MAX) length++;
+    if (length > DETNNI_PATH_MAX)
+        return detnni_fail(err, DETNN_ERROR_SIZE, "path has more than %z characters", (size_t)DETNNI_PATH_MAX);
+    o->path = path;
+    o->file = 0;
+    o->error = 0;
+    for (i = 0; i < 100 && !o->file; i++) { /* a name that no other process, thread or earlier crash has */
+        detnni_text t;
+        t.p = o->other;
+        t.size = sizeof o->other;
+        t.length = 0;
+        detnni_format(&t, "%s.%X.tmp", path,
+                      (DETNNI_PROCESS() * 0x9e3779b97f4a7c15u ^ (uint64_t)(uintptr_t)o) + (uint64_t)i);
+        errno = 0;
+        o->file = fopen(o->other, DETNNI_EXCLUSIVE);
+        error = errno;
+        if (!o->file && error != EEXIST) break;
+    }
+    if (o->file) return DETNN_OK;
+    return detnni_fail(err, DETNN_ERROR_FILE, "cannot create a file beside %s (errno %z)", path, (size_t)error);
+}
+
+/* Flushes the folder's entry to disk: 0, or an errno. Where folders cannot be opened or flushed, nothing is done. */
+static int detnni_sync_folder(detnni_out *o)
+{
+#if defined(__unix__) || defined(__APPLE__)
+    size_t n = 0, i;
+    FILE *folder;
+    int failed;
+    for (i = 0; o->path[i]; i++) if (o->path[i] == '/') n = i + 1;
+    DETNNI_COPY(o->other, n ? o->path : ".", n ? n : 1);
+    o->other[n ? n : 1] = 0;
+    folder = fopen(o->other, "rb");
+    if (!folder) return 0;
+    errno = 0;
+    failed = fsync(fileno(folder)) ? errno : 0;
+    (void)fclose(folder);
+    return failed == EINVAL ? 0 : failed;
+#else
+    (void)o;
+    return 0;
+#endif
+}
+
+/* r: whether what was written is whole. On any failure path is as it was, and the other file is gone. */
+static detnn_result detnni_out_end(detnni_out *o, detnn_result r, int failed, detnn_error *err)
+{
+    const char *what = failed ? "cannot write" : 0;
+    int error = o->error;
+    errno = 0;
+    if (!r && !what && fflush(o->file)) what = "cannot write", error = errno;
+    if (!r && !what && DETNNI_SYNC(o->file)) what = "cannot flush to disk", error = errno;
+    errno = 0;
+    if (fclose(o->file) && !r && !what) what = "cannot close", error = errno;
+    if (!r && !what && detnni_rename(o->other, o->path)) what = "cannot replace", error = errno;
+    if (r || what) (void)remove(o->other);
+    if (r) return r;
+    if (what)
+        return detnni_fail(err, DETNN_ERROR_FILE, "%s %s (errno %z): it is as it was", what, o->path, (size_t)error);
+    error = detnni_sync_folder(o);
+    if (error)
+        return detnni_fail(err, DETNN_ERROR_FILE,
+                           "%s is the new file, but its folder cannot be flushed to disk (errno %z)", o->path,
+                           (size_t)error);
+    return detnni_ok(err);
+}
+
+DETNNI_NOINLINE static detnn_result detnni_save(detnn_net *net, const char *path, const detnn_save_desc *desc,
+                                                detnn_error *err)
+{
+    detnni_saving v;
+    detnni_sink s;
+    detnni_out o;
+    detnn_result r = detnni_save_start(&v, net, desc, err);
+    if (!r) r = detnni_out_begin(&o, path, err);
+    if (r) return r;
+    detnni_sink_start(&s, detnni_write_out, &o);
+    detnni_save_bytes(&v, &s);
+    return detnni_out_end(&o, DETNN_OK, s.failed, err);
+}
+
+DETNN_API detnn_result detnn_save(detnn_net *net, const char *path, const detnn_save_desc *desc, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_save(net, path, desc, err));
+}
+
+DETNNI_NOINLINE static detnn_result detnni_export_c(detnn_net *net, const char *path, const detnn_export_desc *desc,
+                                                    detnn_export_cost *cost, detnn_error *err)
+{
+    detnni_sink s;
+    detnni_out o;
+    detnn_result r = detnni_out_begin(&o, path, err);
+    if (r) return r;
+    detnni_sink_start(&s, detnni_write_out, &o);
+    r = detnni_export_to(net, &s, desc, cost, err);
+    return detnni_out_end(&o, r, s.failed, err);
+}
+
+DETNN_API detnn_result detnn_export_c(detnn_net *net, const char *path, const detnn_export_desc *desc,
+                                      detnn_export_cost *cost, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_export_c(net, path, desc, cost, err));
+}
+
+DETNNI_NOINLINE static detnn_result detnni_fit_receipt(detnn_net *net, const detnn_data *data,
+                                                       const detnn_fit_desc *fit, const char *path, detnn_error *err)
+{
+    detnni_receipt p;
+    detnni_out o;
+    detnn_result r = detnni_out_begin(&o, path, err);
+    if (r) return r;
+    DETNNI_ZERO(&p, sizeof p);
+    detnni_sink_start(&p.sink, detnni_write_out, &o);
+    r = detnni_receipt_to(net, data, fit, &p, err);
+    return detnni_out_end(&o, r, p.sink.failed, err);
+}
+
+DETNN_API detnn_result detnn_fit_receipt(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
+                                         const char *path, detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_fit_receipt(net, data, fit, path, err));
+}
+
+/* The whole file, to be released with its size. */
+static detnn_result detnni_read_all(const char *path, const detnn_allocator *a, unsigned char **bytes, size_t *size,
+                                    detnn_error *err)
+{
+    FILE *file;
+    uint64_t length = 0;
+    size_t got;
+    detnn_result r = DETNN_OK;
+    *bytes = 0;
+    *size = 0;
+    if (!path || !*path) return detnni_fail(err, DETNN_ERROR_NULL, "path is null or empty");
+    if (!a->alloc != !a->release) return detnni_fail(err, DETNN_ERROR_NULL, "allocator: alloc and release go together");
+    errno = 0;
+    file = fopen(path, "rb");
+    if (!file) return detnni_fail(err, DETNN_ERROR_FILE, "cannot open %s (errno %z)", path, (size_t)errno);
+    if (DETNNI_SEEK(file, 0, SEEK_END)) {
+        r = detnni_fail(err, DETNN_ERROR_FILE, "%s has no size (a pipe or device?): use detnn_load_read", path);
+    } else {
+        length = (uint64_t)DETNNI_TELL(file);
+        if (length > (uint64_t)((size_t)-1 / 2) || length >> 62 || DETNNI_SEEK(file, 0, SEEK_SET))
+            r = detnni_fail(err, DETNN_ERROR_FILE, "%s is no file that fits memory", path);
+    }
+    if (!r) {
+        *size = (size_t)length;
+        *bytes = (unsigned char *)detnni_alloc(a, *size);
+        if (!*bytes) r = detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: reading %s needs %z bytes", path, *size);
+    }
+    if (!r) {
+        got = fread(*bytes, 1, *size, file);
+        if (got != *size) {
+            r = detnni_fail(err, DETNN_ERROR_FILE, "cannot read %s: %z bytes of %z", path, got, *size);
+            detnni_release(a, *bytes, *size);
+        }
+    }
+    (void)fclose(file);
+    return r;
+}
+
+DETNNI_NOINLINE static detnn_result detnni_load(detnn_net **made, detnn_net *net, const char *path,
+                                                const detnn_load_desc *desc, detnn_error *err)
+{
+    const detnn_load_desc d = desc ? *desc : detnn_load_desc_default();
+    unsigned char *bytes;
+    size_t size;
+    detnn_result r = detnni_check_files(err);
+    if (!r && !made) r = detnni_check_net(net, err);
+    if (!r) r = detnni_read_all(path, &d.allocator, &bytes, &size, err);
+    if (r) return r;
+    r = detnni_load_memory(made, net, bytes, size, desc, err);
+    detnni_release(&d.allocator, bytes, size);
+    return r;
+}
+
+DETNN_API detnn_result detnn_load(detnn_net **net, const char *path, const detnn_load_desc *desc, detnn_error *err)
+{
+    if (!net) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_load: net is null");
+    *net = 0;
+    DETNNI_GUARDED(detnni_load(net, 0, path, desc, err));
+}
+
+DETNN_API detnn_result detnn_load_into(detnn_net *net, const char *path, const detnn_load_desc *desc,
+                                       detnn_error *err)
+{
+    DETNNI_GUARDED(detnni_load(0, net, path, desc, err));
+}
+
+DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *data, const detnn_data *validation,
+                                            const detnn_load_desc *desc, uint64_t *epochs, detnn_error *err)
+{
+    const detnn_load_desc d = desc ? *desc : detnn_load_desc_default();
+    unsigned char *bytes;
+    size_t size;
+    detnn_result r = detnni_check_files(err);
+    if (epochs) *epochs = 0;
+    if (!r) r = detnni_read_all(path, &d.allocator, &bytes, &size, err);
+    if (r) return r;
+    r = detnn_verify_receipt_text((const char *)bytes, size, data, validation, desc, epochs, err);
+    detnni_release(&d.allocator, bytes, size);
+    return r;
+}
+
+#endif /* !DETNN_NO_STDIO */
+
 /* ==== End: nothing private stays defined ================================================================ */
 
 #undef DETNNI_ATOMIC_ADD
 #undef DETNNI_ATOMIC_GET
 #undef DETNNI_ATOMIC_SET
 #undef DETNNI_ATOMIC_SWAP
-#undef DETNNI_THREAD
-#undef detnni_join
-#undef detnni_lock
-#undef detnni_pause
-#undef detnni_start
-#undef detnni_unlock
-#undef detnni_wait
-#undef detnni_wake
 #undef DETNNI_COLUMN_LEVELS
+#undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
 #undef DETNNI_BINARY64_LIST
+#undef DETNNI_ELEMENT
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
 #undef DETNNI_EXACT_TABLES
+#undef DETNNI_EXCLUSIVE
 #undef DETNNI_FMA64
+#undef DETNNI_FMA_ASM
 #undef DETNNI_FMA_PLAIN
 #undef DETNNI_FPSCR_MODE
 #undef DETNNI_GNU
 #undef DETNNI_GUARDED
 #undef DETNNI_HARDWARE_FMA
 #undef DETNNI_HAS
+#undef DETNNI_HEADER_MAX
 #undef DETNNI_INLINE
 #undef DETNNI_INTEGER_LIST
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_NEON
-#undef DETNNI_ISA_WASM
 #undef DETNNI_ISA_SCALAR
 #undef DETNNI_ISA_SSE2
+#undef DETNNI_ISA_WASM
+#undef DETNNI_KERNELS
 #undef DETNNI_LANES
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
-#undef DETNNI_WASM
 #undef DETNNI_NOINLINE
+#undef DETNNI_ONE
+#undef DETNNI_ONE_SET
+#undef DETNNI_PATH_MAX
+#undef DETNNI_PROCESS
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
+#undef DETNNI_SEEK
+#undef DETNNI_SYNC
+#undef DETNNI_TELL
+#undef DETNNI_TERMINAL
 #undef DETNNI_TEXT
+#undef DETNNI_THREAD
 #undef DETNNI_UNUSED
+#undef DETNNI_WASM
 #undef DETNNI_X86
 #undef DETNNI_X87
 #undef DETNNI_ZERO
+#undef detnni_fail
+#undef detnni_join
+#undef detnni_lock
+#undef detnni_pause
+#undef detnni_rename
+#undef detnni_start
+#undef detnni_unlock
+#undef detnni_wait
+#undef detnni_wake
+#undef vu_half
+#undef vu_turn
 #if defined(__clang__)
+#if defined(__ARM_FEATURE_MVE) || (defined(__arm__) && defined(__ARM_NEON))
+#pragma clang attribute pop
+#endif
 #pragma float_control(pop)
+#pragma clang diagnostic pop
 #elif defined(__GNUC__)
 #pragma GCC pop_options
 #pragma GCC diagnostic pop

@@ -47,7 +47,7 @@ try() {
 }
 
 mkdir $work/whole && cp detnn.h $work/whole
-for test in symptoms memory errors trace hosts selftest threads; do
+for test in symptoms memory errors trace hosts selftest threads files; do
     run $test $work/whole || { echo "test_$test fails on the header as it is:"; cat $work/whole/out; exit 1; }
 done
 
@@ -82,6 +82,19 @@ broken symptoms "a snapshot that forgets the place in the epoch" 's/^( *)DETNNI_
 broken symptoms "a stopped fit that forgets its losses" 's/^( *)for \(done = 0; done < fit->epochs/\1s->loss_sum = 0.0;\n&/'
 broken symptoms "best weights that are not restored" 's/DETNNI_COPY\(net->own_weights, net->best, [^;]*;/;/'
 broken memory "dropout that counts rows in each part" 's/\(f->first \+ row\) \* out, x/row * out, x/'
+
+# ---- Files ----
+broken files "a state without the place in the epoch" 's/^    s->position = detnni_number\(&w\);$/    (void)detnni_number(\&w);/; s/^            detnni_sha_state\(&sha, desc\.seed, &state\);$/            state.position = net->state->position; &/'
+broken files "kernels saved untransposed" 's/detnni_fetch\(v->net, &slot, k \* slot\.cols \+ n, 1, &x\);/detnni_fetch(v->net, \&slot, n * slot.rows + k, 1, \&x);/'
+broken files "tensors that may overlap" 's/if \(!e\.metadata && e\.begin == at && e\.end > at\) break;/if (!e.metadata) break;/'
+broken files "no look at the metadata's digest" 's/if \(!detnni_same_text\(f->value\[DETNNI_KEY_CHECK\], .*$/if (0)/'
+broken files "data_offsets beyond the end" 's/if \(e->end > f->size - f->data\) return.*$/;/'
+broken files "a file written in place" 's/"%s\.%X\.tmp", path,/"%s", path,/; s/#define DETNNI_EXCLUSIVE "wbx"/#define DETNNI_EXCLUSIVE "wb"/'
+broken files "a flush that is not looked at" 's/if \(!r && !what && DETNNI_SYNC\(o->file\)\)/if (0)/'
+broken files "a test vector that is not replayed" 's/if \(f->value\[DETNNI_KEY_TEST\]\.p && !d->skip_test\)/if (0)/'
+broken files "a load that fails halfway" 's/^    r = detnni_check_tensors\(f, net, groups, err\);$/    net->own_weights[0] += 1.0f;\n&/'
+broken files "int8 cut off instead of rounded" 's/return \(int\)\(q < 0\.0f \? q - 0\.5f : q \+ 0\.5f\);/return (int)q;/'
+broken files "a receipt without the epochs" 's/if \(w->bad \|\| !detnni_same_digest\(p->mine, p->theirs\)\) \{/if (0) {/'
 
 # ---- Self-test, hostile hosts ----
 broken selftest "selftest: an fma that rounds twice" 's/^( *)s = detnni_double\(\(e > 0\.0\) == .*$/\1;/'

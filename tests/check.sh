@@ -21,6 +21,8 @@ for o in "" "--parts" "--workers 3" "--isa plain"; do
     build/golden $o --check tests/golden.txt >build/golden.log 2>&1
     count "golden trainings $o" build/golden.log $?
 done
+sh tests/examples.sh quick >build/examples.log 2>&1
+count "examples" build/examples.log $?
 count "code in README and manual" build/snippets.log 0
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

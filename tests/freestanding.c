@@ -6,11 +6,13 @@
 #include "detnn.h"
 #include "small.h"
 
-static unsigned char block[50000], snapshot[8000];
+static unsigned char block[50000], snapshot[8000], file[6000];
 
 static int run(void)
 {
-    detnn_net_desc desc = small_desc();
+    detnn_net_desc desc = small_desc(), described;
+    detnn_save_desc save = detnn_save_desc_default();
+    detnn_layer layers[5];
     detnn_data data = small_data();
     detnn_fit_desc fit = small_fit(2);
     detnn_metrics metrics;
@@ -28,6 +30,13 @@ static int run(void)
     size = detnn_snapshot_size(net);
     if (size > sizeof snapshot || detnn_snapshot(net, snapshot, size, &err)) return 6;
     if (detnn_fit(net, &data, &fit, &err) || detnn_restore(net, snapshot, size, &err)) return 7;
+    save.state = 1;
+    if (detnn_save_size(net, &save, &size, &err) || size > sizeof file) return 13;
+    if (detnn_save_memory(net, file, size, &save, &err)) return 14;
+    if (detnn_file_desc(file, size, &described, layers, 5, &err)) return 15;
+    described.batch_max = desc.batch_max;
+    if (detnn_net_init(&net, &described, block, sizeof block, &err)) return 16; /* another net, in the same place */
+    if (detnn_load_into_memory(net, file, size, 0, &err)) return 17;
     if (detnn_fit(net, &data, &fit, &err)) return 8;
     if (detnn_evaluate(net, &data, &metrics, &err) || !(metrics.loss > 0.0f)) return 9;
     if (detnn_predict(net, data.x, 3, y, &err) || !(y[0] > 0.0f)) return 10;

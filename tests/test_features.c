@@ -2,7 +2,7 @@
  * refused with a sentence. This program has training alone; test_features_none.c leaves that out,
  * too. The implementation (private names begin with detnni_) is compiled here, with this mask. */
 #ifndef DETNN_FEATURES
-#define DETNN_FEATURES DETNN_FEATURE_TRAINING
+#define DETNN_FEATURES (DETNN_FEATURE_TRAINING | DETNN_FEATURE_MESSAGES)
 #endif
 #include "test.h"
 #include "small.h"

@@ -2,44 +2,7 @@
  * traps exceptions. Same bits, and the caller's mode is as it was. What a callback may do to fit and net. */
 #include "test.h"
 #include "small.h"
-#include <fenv.h>
-#if defined(__x86_64__) || defined(__SSE2__)
-#include <immintrin.h>
-#define HAS_MXCSR 1
-#else
-#define HAS_MXCSR 0
-#endif
-
-/* Mode 0 .. MODES-1 of this processor: rounding modes, then what only MXCSR has. */
-enum { MODES = HAS_MXCSR ? 7 : 3 };
-static void set_mode(int mode)
-{
-    static const int rounding[3] = { FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO };
-    if (mode < 3) fesetround(rounding[mode]);
-#if HAS_MXCSR
-    if (mode == 3) _mm_setcsr(_mm_getcsr() | 0x8040);        /* flush to zero, denormals are zero */
-    if (mode == 4) _mm_setcsr(_mm_getcsr() & ~0x1f80u);      /* every exception traps */
-    if (mode == 5) _mm_setcsr((_mm_getcsr() & ~0x1f80u) | 0xe040); /* all of it */
-    if (mode == 6) _mm_setcsr(_mm_getcsr() | 0x0040);        /* denormals are zero */
-#endif
-}
-
-static unsigned mode_now(void)
-{
-#if HAS_MXCSR
-    return _mm_getcsr() & 0xffc0;
-#else
-    return (unsigned)fegetround();
-#endif
-}
-
-static void default_mode(void)
-{
-    fesetround(FE_TONEAREST);
-#if HAS_MXCSR
-    _mm_setcsr(0x1f80);
-#endif
-}
+#include "modes.h"
 
 static int hostile = -1; /* the mode that callbacks leave behind, if not -1 */
 static int visit_get(void *user, detnn_sample *sample)
@@ -47,14 +10,14 @@ static int visit_get(void *user, detnn_sample *sample)
     const detnn_data *from = (const detnn_data *)user;
     memcpy(sample->x, from->x + sample->index * SMALL_INPUTS, SMALL_INPUTS * sizeof(float));
     sample->label = from->labels[sample->index];
-    if (hostile >= 0) set_mode(hostile);
+    if (hostile >= 0) mode_set(mode_list[hostile]);
     return 0;
 }
 
 static int visit_step(void *user, detnn_net *net, const detnn_progress *progress)
 {
     (void)user, (void)net, (void)progress;
-    if (hostile >= 0) set_mode(hostile);
+    if (hostile >= 0) mode_set(mode_list[hostile]);
     return 0;
 }
 
@@ -87,13 +50,13 @@ static void the_callers_mode(void)
     float right[8 * 16], y[8 * 16];
     int mode;
     train(0, wanted, right);
-    for (mode = 0; mode < MODES; mode++) {
+    for (mode = 0; mode < MODE_COUNT; mode++) {
         unsigned before, after;
-        set_mode(mode);
+        mode_set(mode_list[mode]);
         before = mode_now();
         train(0, digest, y);
         after = mode_now();
-        default_mode();
+        mode_set(MODE_DEFAULT);
         CHECKF(!strcmp(digest, wanted) && !memcmp(y, right, 8 * SMALL_CLASSES * sizeof *y), "mode %d", mode);
         CHECKF(before == after, "mode %d: %x became %x", mode, before, after);
     }
@@ -104,9 +67,9 @@ static void a_callbacks_mode(void)
     char wanted[DETNN_DIGEST_TEXT], digest[DETNN_DIGEST_TEXT];
     float y[8 * 16];
     train(1, wanted, y);
-    for (hostile = 0; hostile < MODES; hostile++) {
+    for (hostile = 0; hostile < MODE_COUNT; hostile++) {
         train(1, digest, y);
-        default_mode();
+        mode_set(MODE_DEFAULT);
         CHECKF(!strcmp(digest, wanted), "mode %d", hostile);
     }
     hostile = -1;

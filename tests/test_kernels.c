@@ -293,6 +293,8 @@ static void dense_batches(void)
             check_dense((int)(r + s) % DATA_KINDS, rows[r], shape[s][0], shape[s][1]);
     check_dense(ORDINARY, 257, 40, 65);
     check_dense(WIDE, 130, 65, 40);
+    check_dense(ORDINARY, 750, 20, 40); /* more rows than a block of the product has */
+    check_dense(ORDINARY, 1, 661, 401); /* more weights than are read column by column */
 }
 
 /* Larger products, whole and in parts [from, to) as threads take them, against plain C; nothing beside a part is
