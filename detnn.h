@@ -446,6 +446,19 @@
 #define DETNN_PORTABLE 0
 #endif
 
+/* DETNN_INTEGER_FUNCTIONS 1: the plain kernels compute exp, log, expm1, tanh, sigmoid, softplus, silu and silu_grad in
+ *                     integers (section 5): the same bits, 5 to 9 times as fast where binary64 is software, which the
+ *                     default finds out. */
+#ifndef DETNN_INTEGER_FUNCTIONS
+#if (defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))) || defined(__XTENSA__) || \
+    (defined(__riscv) && !(defined(__riscv_flen) && __riscv_flen >= 64)) || defined(__mips_soft_float) || \
+    defined(_SOFT_FLOAT) || defined(__MSP430__)
+#define DETNN_INTEGER_FUNCTIONS 1
+#else
+#define DETNN_INTEGER_FUNCTIONS 0
+#endif
+#endif
+
 /* DETNN_THREADS       1: a pool of threads (POSIX: link with -pthread; or Windows), detnn_pool_create. */
 #ifndef DETNN_THREADS
 #define DETNN_THREADS 0
@@ -1034,7 +1047,32 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    ulps of a middle are looked at again, by their input: a short table has all those that are nearer than E, and some
    more. E is the largest error met, rounded up, with and without fused multiply-add, in samples of every binade. The
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
-   the contraction of a * b + c. */
+   the contraction of a * b + c.
+
+   Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
+   silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
+   is right to 2^-63, and e^-a = 2^-n T[j] (1 - f S(f)): a table of 16, and a polynomial of degree 6 that is right
+   to 2^-64.4. The error is below 2^-59.1 of the value. Where n = j = 0, 1 - e^-a is f S(f), with an f of as many
+   digits as x; else it is at least 0.04: its error is below 2^-55.6 of it. The others are made of these two, 1/d by
+   Newton's method (2^-59.4), and log z = 2 atanh((z - 1) / (z + 1)), |log z| < 0.35, a polynomial of degree 8
+   (2^-57.1 with its division). In all, in ulps: exp 0.02, expm1 and tanh 0.2, sigmoid and silu 0.07, log 0.03,
+   softplus 0.06, and 0.03 where x > -0.88, silu_grad 0.2, and 2^-61 near its root. No value is nearer to a middle
+   but the ties of sigmoid and silu, |x| < 2^-12, which 1/2 + x/4 - x^3/48 decides, and those of silu_grad, |x| <
+   2^-15, alike. So there is no table of inputs, no second try, and no binary64. Tried as above on all 2^32 inputs,
+   0 wrong.
+
+   Cortex-M4 (binary32 in hardware), gcc 12.2 -Os: flash of one function with all that it calls and its constants, and
+   instructions per call (bench/m4.sh: qemu counts them; arguments from -8 to 8). Functions share parts: the eight
+   together take 3.7 KB, in binary64 6.2 KB.
+                  integers             binary64                                 binary64
+      exp         864 B    215      2716 B   1426           log1p       3304 B   2552
+      log        1144 B    468      3256 B   2357           erf         3176 B   3359
+      expm1      1208 B    317      2900 B   2009           gelu        3996 B   5071
+      tanh       1040 B    297      3000 B   2721           gelu_grad   3884 B   5133
+      sigmoid    1208 B    291      2996 B   2084           sin2pi      2872 B   1763
+      softplus   1800 B    616      3692 B   3739           cos2pi      3140 B   1881
+      silu       1264 B    304      3076 B   2220
+      silu_grad  1824 B    442      3380 B   2509 */
 #define DETNN_FUNCTIONS(F) /* their names, for lists */                                                  \
     F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu)               \
     F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
@@ -1383,8 +1421,10 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 
 #if DETNNI_GNU
 #define DETNNI_RARE(x) __builtin_expect(x, 0)
+#define DETNNI_INLINE  static inline __attribute__((always_inline, unused)) /* under -Os too */
 #else
 #define DETNNI_RARE(x) (x)
+#define DETNNI_INLINE  static inline
 #endif
 
 /* The sets of kernels, for #if. */
@@ -2052,6 +2092,304 @@ static DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
 static DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
 { return detnni_is_small(x) ? detnni_near_half(x, 0.5) : DETNNI_LOOK_UP(detnni_odd_silu_grad, x, y); }
 #undef DETNNI_LOOK_UP
+
+/* ---- Exact functions in integers, for processors without binary64 (DETNN_INTEGER_FUNCTIONS; section 5 says why they
+   are right) ---- */
+
+/* v * 2^(e - 64): a number in [1/2, 1) times 2^e, once its highest bit is set */
+typedef struct detnni_wide { uint64_t v; int e; } detnni_wide;
+
+/* a * b / 2^64, less 0 .. 3 */
+DETNNI_INLINE uint64_t detnni_high(uint64_t a, uint64_t b)
+{
+    const uint32_t ah = (uint32_t)(a >> 32), al = (uint32_t)a, bh = (uint32_t)(b >> 32), bl = (uint32_t)b;
+    return (uint64_t)ah * bh + ((uint64_t)ah * bl >> 32) + ((uint64_t)al * bh >> 32);
+}
+static DETNNI_UNUSED uint64_t detnni_down(uint64_t v, int n) { return n < 64 ? v >> n : 0; }
+
+static DETNNI_UNUSED detnni_wide detnni_wide_normal(detnni_wide w)
+{
+    for (; !(w.v >> 63); w.e--) w.v <<= 1;
+    return w;
+}
+
+/* c[0] - x (c[1] - x (c[2] - ... c[n])), x < 1 and the result as integers over 2^64 */
+static DETNNI_UNUSED uint64_t detnni_polynomial(const uint64_t *c, int n, uint64_t x)
+{
+    uint64_t y = c[n];
+    while (n--) y = c[n] - detnni_high(x, y);
+    return y;
+}
+
+/* (whole + v / 2^64) * 2^e, rounded to the nearest float; never 0 nor a tie but where it underflows */
+static DETNNI_UNUSED float detnni_wide_float(uint32_t sign, uint32_t whole, uint64_t v, int e)
+{
+    uint32_t h;
+    if (!(v | whole)) return detnni_float(sign);
+    for (; whole; whole >>= 1, e++) v = v >> 1 | (uint64_t)whole << 63;
+    for (; !(v >> 63); e--) v <<= 1;
+    h = (uint32_t)(v >> 32);
+    e += 125; /* the exponent's field, less the 1 that the highest bit adds */
+    if (e > 253) return detnni_float(sign | 0x7f800000);
+    if (e < 0) {
+        h = e > -32 ? h >> -e : 0;
+        e = 0;
+    }
+    return detnni_float(sign | (((uint32_t)e << 23) + (h >> 8) + (h >> 7 & 1)));
+}
+
+/* 2^62 / d for 1/2 <= d < 1, d and the result as integers over 2^64: Newton's method from 15 bits on, 30, 90 */
+static DETNNI_UNUSED uint64_t detnni_reciprocal(uint64_t d)
+{
+    const uint32_t h = (uint32_t)(d >> 32);
+    uint32_t r = 0xffffffffu / (h >> 16), e;
+    r = (uint32_t)(((uint64_t)r * (uint32_t)((((uint64_t)1 << 49) - (uint64_t)h * r - r) >> 17)) >> 17); /* <= 1/d */
+    e = (uint32_t)((((uint64_t)1 << 62) - (uint64_t)h * r - ((uint64_t)(uint32_t)d * r >> 32)) >> 2);
+    e += (uint32_t)((uint64_t)e * e >> 60);
+    return ((uint64_t)r << 32) + ((uint64_t)e * r >> 28);
+}
+static DETNNI_UNUSED detnni_wide detnni_quotient(detnni_wide a, detnni_wide b)
+{
+    a = detnni_wide_normal(a);
+    b = detnni_wide_normal(b);
+    a.v = detnni_high(a.v, detnni_reciprocal(b.v));
+    a.e += 2 - b.e;
+    return detnni_wide_normal(a);
+}
+
+DETNNI_DATA uint64_t detnni_exp_steps[16] = { /* 2^(63 - j/16) */
+    0x8000000000000000u, 0x7a92be8a92436616u, 0x75606373ee921c97u, 0x70666f76154a7089u,
+    0x6ba27e656b4eb57au, 0x6712460a8fc24072u, 0x62b39508aa836d6fu, 0x5e8451cfac061b5fu,
+    0x5a827999fcef3242u, 0x56ac1f752150a563u, 0x52ff6b54d8a89c75u, 0x4f7a993048d088d7u,
+    0x4c1bf828c6dc54b8u, 0x48e1e9b9d588e19bu, 0x45cae0f1f545eb73u, 0x42d561b3e6243d8au };
+DETNNI_DATA uint64_t detnni_exp_terms[7] = { /* (1 - 2^(-x/16)) / x */
+    799144290325165978u, 17310144115608280u, 249968283099326u, 2707262660037u, 23456624973u, 169336437u, 1028417u };
+
+/* e^-a = p * 2^(-63 - n), 2^62 < p <= 2^63, for the bits of a, 2^-30 <= a < 128; *rest = 1 - e^-a. up: e^a instead. */
+static DETNNI_UNUSED uint64_t detnni_exp_of(uint32_t a, int up, int *n, detnni_wide *rest)
+{
+    const uint32_t m = a << 8 | 0x80000000u;
+    const int e = (int)(a >> 23) - 127;
+    /* y = a / log(2), as t and another word: y = t * 2^(e - 62) */
+    const uint64_t low = (uint64_t)m * 0x5c17f0bbu + ((uint64_t)m * 0xbe87fed0u >> 32);
+    const uint64_t t = (uint64_t)m * 0xb8aa3b29u + (low >> 32);
+    const uint64_t x0 = e < -1 ? t >> (-2 - e) : t << (e + 2) | (uint32_t)low >> (30 - e);
+    const uint64_t x = up ? (uint64_t)0 - x0 : x0, s = detnni_polynomial(detnni_exp_terms, 6, x << 4);
+    uint64_t p = detnni_exp_steps[x >> 60];
+    *n = e < -1 ? 0 : (int)((uint32_t)(t >> 32) >> (30 - e));
+    if (up) *n = -*n - 1;
+    p -= detnni_high(p, detnni_high(x << 4, s));
+    if (rest && (*n || x >> 60)) {
+        rest->v = ((uint64_t)1 << 63) - detnni_down(p, *n);
+        rest->e = 1;
+    } else if (rest) { /* near 0, t keeps more digits than x */
+        rest->v = detnni_high(t, s);
+        rest->e = e + 6;
+    }
+    return p;
+}
+#define DETNNI_MAGNITUDE(b) ((b) & 0x7fffffff)
+#define DETNNI_TINY  0x30800000 /* 2^-30 */
+#define DETNNI_LARGE 0x43000000 /* 128 */
+
+static DETNNI_UNUSED float detnni_integer_exp(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    uint64_t p;
+    int n;
+    if (a < DETNNI_TINY) return 1.0f;
+    if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? detnni_float(0x7f800000) : 0.0f;
+    p = detnni_exp_of(a, b == a, &n, 0);
+    return detnni_wide_float(0, 0, p, 1 - n);
+}
+
+static DETNNI_UNUSED float detnni_integer_expm1(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    detnni_wide rest, p;
+    int n;
+    if (a < DETNNI_TINY || a > 0x7f800000) return x;
+    if (a >= DETNNI_LARGE) return b == a ? detnni_float(0x7f800000) : -1.0f;
+    p.v = detnni_exp_of(a, 0, &n, &rest);
+    p.e = 1 - n;
+    if (b == a) rest = detnni_quotient(rest, p);
+    return detnni_wide_float(b ^ a, 0, rest.v, rest.e);
+}
+
+/* (1 - e^-2a) / (1 + e^-2a) */
+static DETNNI_UNUSED float detnni_integer_tanh(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    detnni_wide rest;
+    uint64_t p;
+    int n;
+    if (a <= 0x39b89ba2 || a > 0x7f800000) return x;
+    if (a >= 0x41200000) return detnni_float((b ^ a) | 0x3f800000);
+    p = detnni_exp_of(a + 0x800000, 0, &n, &rest);
+    p = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+    return detnni_wide_float(b ^ a, 0, detnni_high(rest.v, p), rest.e + 1);
+}
+
+/* For |x| < 2^-12 it is 1/2 + x/4 - x^3/48: of these, the first two are often a tie (times x too, for SiLU), so that
+   the third is rounded up, and the second where it is less than one unit. */
+static DETNNI_UNUSED detnni_wide detnni_sigmoid_of(uint32_t b)
+{
+    const uint32_t a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    detnni_wide y = { (uint64_t)1 << 62, 1 };
+    uint64_t p;
+    int n = (int)(a >> 23) - 127;
+    if (a < 0x39800000) {
+        p = ((uint64_t)m * m >> 32) * m >> 32;
+        p = n < -30 ? 1 : ((uint64_t)m << (n + 30)) - ((uint64_t)((uint32_t)p / 48) >> (-34 - 3 * n)) - 1;
+        y.v = b == a ? y.v + p : y.v - p;
+    } else if (a >= DETNNI_LARGE) {
+        y.v = b == a ? (uint64_t)1 << 63 : 0;
+    } else {
+        p = detnni_exp_of(a, 0, &n, 0);
+        y.v = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+        if (b != a) {
+            y.v = detnni_high(p, y.v);
+            y.e = 2 - n;
+        }
+    }
+    return y;
+}
+
+static DETNNI_UNUSED float detnni_integer_sigmoid(float x)
+{
+    const detnni_wide y = detnni_sigmoid_of(detnni_float_bits(x));
+    return detnni_nan(x) ? x : detnni_wide_float(0, 0, y.v, y.e);
+}
+
+static DETNNI_UNUSED float detnni_integer_silu(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    const detnni_wide y = detnni_sigmoid_of(b);
+    const uint32_t m = a < 0x800000 ? a << 9 : a << 8 | 0x80000000u;
+    if (a >= 0x7f800000) return b == 0xff800000u ? -0.0f : x;
+    return detnni_wide_float(b ^ a, 0, detnni_high(y.v, (uint64_t)m << 32), y.e + (int)(a >> 23) - 126);
+}
+
+/* With p = e^-|x|, q = 1 + p: f = p (q - |x|) / q^2 for x < 0, else 1 - f; 1/2 + x/2 and less for the smallest x */
+static DETNNI_UNUSED float detnni_integer_silu_grad(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    const int e = (int)(a >> 23) - 127, s = e < 0 ? 0 : e;
+    detnni_wide f, d;
+    uint64_t p, r, q;
+    int n, less;
+    if (a < 0x38000000) { /* 2^-15: sigmoid(2 x), but for the third term, which only breaks ties */
+        f = detnni_sigmoid_of(a < 0x800000 ? b : b + 0x800000);
+        return detnni_wide_float(0, 0, f.v, f.e);
+    }
+    if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? 1.0f : -0.0f;
+    p = detnni_exp_of(a, 0, &n, 0);
+    r = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+    q = ((uint64_t)1 << (62 - s)) + detnni_down(p, n + 1 + s); /* q and |x| in units of 2^(s - 62) */
+    d.v = (uint64_t)m << (31 + e - s);
+    less = q < d.v;
+    d.v = less ? d.v - q : q - d.v;
+    d.e = 2 + s;
+    f.v = detnni_high(detnni_high(p, r) << 1, r);
+    f.e = 2 - n;
+    f = detnni_wide_normal(f);
+    d = detnni_wide_normal(d);
+    f.v = detnni_high(f.v, d.v);
+    f.e += d.e;
+    if (b != a) return detnni_wide_float(less ? 0x80000000u : 0, 0, f.v, f.e);
+    p = detnni_down(f.v, 2 - f.e);
+    q = (uint64_t)1 << 62;
+    return detnni_wide_float(0, 0, less ? q + p : q - p, 2);
+}
+
+DETNNI_DATA uint64_t detnni_atanh_terms[9] = { /* atanh(s) / s in x = 1 - 32 s^2, over 2^63 */
+    9321291482478990559u, 99804342298453442u, 1928196236448095u, 44383845106016u, 1112862308942u, 29358665040u,
+    800931990u, 22236461u, 557181u };
+
+/* log((1 + s) / (1 - s)) = 2 atanh(s), s = a / b < 0.1716 */
+static DETNNI_UNUSED detnni_wide detnni_log_of(detnni_wide a, detnni_wide b)
+{
+    detnni_wide s = detnni_quotient(a, b);
+    const uint64_t u = detnni_down(s.v, -2 - s.e);
+    s.v = detnni_high(s.v, detnni_polynomial(detnni_atanh_terms, 8, ~(detnni_high(u, u) << 1)));
+    s.e += 2;
+    return s;
+}
+#define DETNNI_LOG2 0xb17217f7d1cf79acu
+
+/* x = 2^k z, sqrt(1/2) < z < sqrt(2) */
+static DETNNI_UNUSED float detnni_integer_log(float x)
+{
+    const uint32_t one = 0x80000000u;
+    uint32_t b = detnni_float_bits(x), z, n;
+    detnni_wide a = { 0, 0 }, d = { 0, 2 };
+    uint64_t low, v;
+    int k = -127;
+    if (b - 1 >= 0x7f7fffff) /* not positive and finite */
+        return detnni_nan(x) || b == 0x7f800000 ? x : detnni_float(b << 1 ? 0x7fc00000 : 0xff800000u);
+    for (; b < 0x800000; k--) b <<= 1; /* subnormal */
+    b += 0x004afb0d; /* 1 less sqrt(1/2) */
+    k += (int)(b >> 23);
+    b = (b & 0x7fffff) + 0x3f3504f3;
+    z = (b << 8 | one) >> (b < 0x3f800000);
+    a.v = (uint64_t)(z < one ? one - z : z - one) << 32;
+    d.v = ((uint64_t)z + one) << 30;
+    if (a.v) a = detnni_log_of(a, d);
+    if (!k) return detnni_wide_float(z < one ? one : 0, 0, a.v, a.e);
+    n = (uint32_t)(k < 0 ? -k : k);
+    low = (uint64_t)n * (uint32_t)DETNNI_LOG2;
+    v = (uint64_t)n * (DETNNI_LOG2 >> 32) + (low >> 32);
+    n = (uint32_t)(v >> 32);
+    v = v << 32 | (uint32_t)low;
+    low = detnni_down(a.v, -a.e);
+    if ((k < 0) == (z < one)) {
+        v += low;
+        n += v < low;
+    } else {
+        n -= v < low;
+        v -= low;
+    }
+    return detnni_wide_float(k < 0 ? one : 0, n, v, 0);
+}
+
+/* max(x, 0) + log(1 + p), p = e^-|x|: for p > sqrt(2) - 1 the log is log(2) - log(2 / (1 + p)) */
+static DETNNI_UNUSED float detnni_integer_softplus(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    const uint64_t one = (uint64_t)1 << 63;
+    detnni_wide p, d;
+    uint64_t u, v;
+    int n, e = (int)(a >> 23) - 127;
+    if (a < DETNNI_TINY) return detnni_float(0x3f317218);
+    if (a >= DETNNI_LARGE) return b == a || a > 0x7f800000 ? x : 0.0f;
+    p.v = detnni_exp_of(a, 0, &n, &d);
+    u = detnni_down(p.v, n);
+    if (u > 0x3504f333f9de6484u) {
+        p.v = 3 * (one >> 2) + (u >> 2);
+        p.e = 3;
+        p = detnni_log_of(d, p);
+        v = DETNNI_LOG2 - detnni_down(p.v, -p.e);
+    } else {
+        p.e = 1 - n;
+        d.v = one + (u >> 1);
+        d.e = 2;
+        p = detnni_log_of(p, d);
+        if (b != a) return detnni_wide_float(0, 0, p.v, p.e);
+        v = detnni_down(p.v, -p.e);
+    }
+    if (b != a) return detnni_wide_float(0, 0, v, 0);
+    u = (uint64_t)m << (33 + e);
+    v += u;
+    return detnni_wide_float(0, (e < 0 ? 0 : m >> (31 - e)) + (v < u), v, 0);
+}
+#undef DETNNI_LARGE
+#undef DETNNI_LOG2
+#undef DETNNI_MAGNITUDE
+#undef DETNNI_TINY
+
+/* Those functions, and the others */
+#define DETNNI_INTEGER_LIST(F) F(exp) F(log) F(expm1) F(tanh) F(sigmoid) F(softplus) F(silu) F(silu_grad)
+#define DETNNI_BINARY64_LIST(F) F(log1p) F(erf) F(gelu) F(gelu_grad) F(sin2pi) F(cos2pi)
 
 /* ==== 10. Generators, initializers ====================================================================== */
 
@@ -3294,7 +3632,20 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
     } \
 }
 #endif
+#if DETNNI_ISA == DETNNI_ISA_SCALAR && DETNN_INTEGER_FUNCTIONS
+#define DETNNI_INTEGER_ARRAY(f) \
+DETNNI_FN float DETNNI_N(f##_1)(float x) { return detnni_integer_##f(x); } \
+DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
+{ \
+    size_t i; \
+    for (i = 0; i < n; i++) y[i] = detnni_integer_##f(x[i]); \
+}
+DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
+DETNNI_BINARY64_LIST(DETNNI_ARRAY)
+#undef DETNNI_INTEGER_ARRAY
+#else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
+#endif
 #undef DETNNI_ARRAY
 #undef DETNNI_ROUND
 
@@ -11145,6 +11496,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
+#undef DETNNI_BINARY64_LIST
 #undef DETNNI_ELEMENT
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
@@ -11159,6 +11511,8 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_HARDWARE_FMA
 #undef DETNNI_HAS
 #undef DETNNI_HEADER_MAX
+#undef DETNNI_INLINE
+#undef DETNNI_INTEGER_LIST
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_NEON

@@ -93,7 +93,8 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
     for f in 0xfffe 0xfffd 0xfffb 0xfff7 0xffef 0xffdf 0xffbf 0xff7f 0xfeff 0xfdff 0xfbff 0xf7ff 0xefff 0xdfff 0xbfff 0x7fff 0x0000 0x0001; do
         gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f "$1.c" -o "$1" && "$1" || { echo "DETNN_FEATURES=$f"; return 1; }
     done
-    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 "-DDETNN_FREESTANDING=1 -ffreestanding"; do
+    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1 \
+        "-DDETNN_FREESTANDING=1 -ffreestanding"; do
         gcc -std=c99 $warn -Werror -O1 -I. $f "$1.c" -o "$1" && "$1" || { echo "$f"; return 1; }
     done
 }
@@ -130,6 +131,10 @@ script() { bash "$@"; }
 lang=c++
 row "every test: g++ -std=c++11 -O1" g++ every_test "-std=c++11 $warn -Werror -O1" g++ ""
 lang=c
+row "golden: plain C only, functions in integers" gcc golden "-O2 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1" gcc ""
+row "golden: functions in integers, clang" clang golden "-O2 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1" clang ""
+tests="tests/test_hard.c tests/test_kernels.c tests/test_selftest.c" row "numeric tests: functions in integers, undefined behaviour" clang every_test \
+    "-std=c99 -O1 -g -DDETNN_INTEGER_FUNCTIONS=1 -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
 row "every test: clang, address and undefined behaviour" clang every_test \
     "-std=c99 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
 row "tests of threads: clang, thread sanitizer" clang threads
@@ -159,6 +164,8 @@ row "MSVC's dialect: C" clang-16 msvc c11 c
 row "MSVC's dialect: C++" clang-16 msvc c++14 c++
 row "elementary functions: a sample, every set of kernels" gcc prove "" ""
 row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
+row "elementary functions: a sample, in integers" gcc prove -DDETNN_INTEGER_FUNCTIONS=1 \
+    "-v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "the oracle, in exact arithmetic" python3 oracle
