@@ -11492,11 +11492,11 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_ATOMIC_GET
 #undef DETNNI_ATOMIC_SET
 #undef DETNNI_ATOMIC_SWAP
+#undef DETNNI_BINARY64_LIST
 #undef DETNNI_COLUMN_LEVELS
 #undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
-#undef DETNNI_BINARY64_LIST
 #undef DETNNI_ELEMENT
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
