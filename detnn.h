@@ -131,8 +131,10 @@
  * it does not). Reading allocates one block of the file's own size (from memory: nothing) and then the net, whose
  * weights were found in the file; desc.memory_max bounds it. Not in a file: batch_max, parts_max, isa, memory.
  *     detnn_save replaces a file in one step: it writes one beside it (path.<16 digits>.tmp), flushes it to disk,
- * renames it and flushes the folder (POSIX; Windows: _commit and MoveFileEx; elsewhere rename alone). A process that
- * is killed may leave the one beside it. A symbolic link is replaced, not followed.
+ * renames it and flushes the folder (POSIX; Windows: _commit and MoveFileEx; elsewhere rename alone, which some file
+ * systems refuse where the file exists). A process that is killed may leave the one beside it. The new file has the
+ * old one's mode; a symbolic link is replaced, not followed, a hard link keeps the old file; what is no regular file is
+ * refused. Where only the folder cannot be flushed, FILE is answered with the new file in place.
  *     detnn_export_c writes C source for flash: weights as constants, used where they lie, in float32, or kernels in
  * bfloat16 (half the room) or int8 (a quarter; w = float(q) * scale, one scale for each unit, its largest weight
  * being 127 scales). Both predict to the bit as the net with kernels so rounded; the source and detnn_export_cost
@@ -731,6 +733,7 @@ typedef struct detnn_data {
     int (*get)(void *user, detnn_sample *sample); /* instead of the arrays; not 0 on failure */
     int get_labels;        /* with get: 1 where it sets labels, 0 where it fills targets */
     void *user;
+    size_t inputs, outputs;/* [0, 0: whatever the net has] values of a sample; where given, they must be the net's */
 } detnn_data;
 
 /* What the callbacks of fit are told. */
@@ -762,7 +765,7 @@ typedef struct detnn_fit_desc {
     int restart;                  /* [0] 1: forget a fit that was paused and begin a new one */
     int (*on_step)(void *user, detnn_net *net, const detnn_progress *progress);  /* gives a */
     int (*on_epoch)(void *user, detnn_net *net, const detnn_progress *progress); /* DETNN_GO_ON ... */
-    void *user; /* callbacks may read, predict, evaluate arrays, set weights and the learning rate, freeze;
+    void *user; /* callbacks may read, predict, evaluate arrays, set weights and the learning rate;
                    they may not train net */
 } detnn_fit_desc;
 
@@ -930,7 +933,8 @@ DETNN_API detnn_result detnn_freeze(detnn_net *net, size_t layer, int frozen, de
 DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_rate, detnn_error *err);
 
 /* Rollback: copies weights and training state into the caller's memory and back (the same net, or one of
- * the same description). size is that of detnn_snapshot_size. Errors: NULL, MEMORY, SHAPE, DATA. */
+ * the same description); what is frozen stays as it is. size is that of detnn_snapshot_size. Errors: NULL, MEMORY,
+ * SHAPE, DATA. */
 DETNN_API size_t detnn_snapshot_size(const detnn_net *net);
 DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t size, detnn_error *err);
 DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t size, detnn_error *err);
@@ -1153,8 +1157,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 /* ==== 3, continued. Public, level 1: files, flash images, receipts ===================================== */
 
 /* A model is a safetensors file (manual, M7; the format is in F1 to F4). The functions without a path are there with
- * DETNN_NO_STDIO too; what they call may not use the net. Errors: NULL, STATE, FEATURE; FILE where the disk fails,
- * CALLBACK where write or read do not return 0, DATA for a file that is damaged or foreign. */
+ * DETNN_NO_STDIO too; read and write must not call functions on this net. Errors: NULL, STATE, FEATURE; FILE where
+ * the disk fails, CALLBACK where write or read do not return 0, DATA for a file that is damaged or foreign. */
 typedef struct detnn_save_desc {
     int state;               /* [0] 1: with the whole training state, to go on from */
     int test;                /* [1] 0: without a test vector (one input and its outputs, replayed at loading) */
@@ -1163,9 +1167,10 @@ typedef struct detnn_save_desc {
 typedef struct detnn_load_desc {
     int weights_only;     /* [0] 1: takes the weights alone from a file that has a training state */
     int skip_test;        /* [0] 1: does not replay the test vector */
-    size_t memory_max;    /* [no limit] the most bytes that a net which is made may need */
+    size_t memory_max;    /* [no limit] the most bytes that a net which is made may need: set it for files that you do
+                             not trust, as a net may need some thousand times the bytes of its file */
     size_t batch_max, parts_max;        /* [256, 1] and so on: of a net which is made, as in detnn_net_desc; */
-    int keep_best, trace, predict_only; /* keep_best is 1 too where it was in a training state that is taken */
+    int keep_best, trace, predict_only; /* keep_best: where a training state is taken, as it was there */
     detnn_isa isa;
     detnn_allocator allocator; /* [malloc and free] also for what reading needs: one block of the file's size */
     detnn_parallel_for parallel_for; /* [null, null, 1, 250000] */
@@ -1238,9 +1243,10 @@ DETNN_API detnn_result detnn_export_c_write(detnn_net *net, int (*write)(void *u
 DETNN_API detnn_result detnn_fit_receipt_write(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
                                                int (*write)(void *user, const void *bytes, size_t size), void *user,
                                                detnn_error *err);
-/* Does the run of a receipt again, on the same data, and compares. epochs (may be null): how many epochs agreed. desc
- * (may be null) has the memory of the net, as for loading. PARTED: at which epoch the runs part; DATA: the receipt is
- * damaged or of other data. */
+/* Does the run of a receipt again, on the same data, and compares. What net it was, the receipt says: so data (and
+ * validation) must say of what width they are, in data.inputs and data.outputs. epochs (may be null): how many epochs
+ * agreed. desc (may be null) has the memory of the net, as for loading. PARTED: at which epoch the runs part; DATA: the
+ * receipt is damaged or of other data. */
 DETNN_API detnn_result detnn_verify_receipt_text(const char *receipt, size_t length, const detnn_data *data,
                                                  const detnn_data *validation, const detnn_load_desc *desc,
                                                  uint64_t *epochs, detnn_error *err);
@@ -1298,6 +1304,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #include <process.h>
 #define DETNNI_TERMINAL() (_isatty(2) != 0) /* is stderr one? */
 #elif defined(__unix__) || defined(__APPLE__)
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef __APPLE__
 #include <fcntl.h>
@@ -5767,7 +5774,7 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
         return detnni_fail(
             err, DETNN_ERROR_SHAPE,
             "desc.loss: cross_entropy needs 2 outputs or more, the net has 1 (binary_cross_entropy takes 1)");
-    if (!DETNNI_HAS(LOSSES) && d->loss != DETNN_CROSS_ENTROPY)
+    if (!DETNNI_HAS(LOSSES) && !d->predict_only && d->loss != DETNN_CROSS_ENTROPY)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.loss: this build's DETNN_FEATURES leave %s out",
                            detnni_loss_names[d->loss]);
     if (!(d->label_smoothing >= 0.0f && d->label_smoothing < 1.0f))
@@ -5776,9 +5783,8 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (!(d->huber_delta > 0.0f) || !detnni_finite(d->huber_delta))
         return detnni_fail(err, DETNN_ERROR_VALUE, "desc.huber_delta %g is not above 0 and finite",
                            (double)d->huber_delta);
-    r = detnni_check_optimizer(&d->optimizer, err);
-    if (r) return r;
-    r = detnni_check_schedule(&d->schedule, err);
+    r = d->predict_only ? DETNN_OK : detnni_check_optimizer(&d->optimizer, err);
+    if (!r && !d->predict_only) r = detnni_check_schedule(&d->schedule, err);
     if (r) return r;
     if (d->weights && !d->predict_only)
         return detnni_fail(err, DETNN_ERROR_VALUE,
@@ -7627,6 +7633,12 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
     size_t i;
     if (!data) return detnni_fail(err, DETNN_ERROR_NULL, "data is null");
     if (!data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count is 0");
+    if (data->inputs && data->inputs != net->inputs)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "data.inputs is %z, the net has %z inputs", data->inputs,
+                           net->inputs);
+    if (data->outputs && data->outputs != net->outputs)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "data.outputs is %z, the net has %z outputs", data->outputs,
+                           net->outputs);
     if (data->get) {
         if (!net->batch_x)
             return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
@@ -8794,7 +8806,7 @@ static detnn_result detnni_check_files(detnn_error *err)
 
 static void *detnni_alloc(const detnn_allocator *a, size_t size)
 {
-    if (a->alloc) return a->alloc(a->user, size);
+    if (a->alloc) return a->alloc(a->user, size ? size : 1);
 #if DETNN_NO_MALLOC
     return 0;
 #else
@@ -8805,7 +8817,7 @@ static void *detnni_alloc(const detnn_allocator *a, size_t size)
 static void detnni_release(const detnn_allocator *a, void *memory, size_t size)
 {
     if (!memory) return;
-    if (a->alloc) a->release(a->user, memory, size);
+    if (a->alloc) a->release(a->user, memory, size ? size : 1);
 #if !DETNN_NO_MALLOC
     else free(memory);
 #endif
@@ -9220,6 +9232,7 @@ typedef struct detnni_file {
     size_t size, data;   /* data: where the header ends and the tensors' bytes begin */
     size_t tensors, entries; /* entries: tensors and perhaps the metadata */
     size_t next;         /* the entry from which the next one is looked for */
+    size_t unknown;      /* where a key detnn.* that this version has not begins, or 0 */
     uint64_t looked;     /* bytes read so far in looking for entries */
     detnni_span value[DETNNI_KEY_COUNT]; /* of the metadata; null where there is none */
     const char *wrong;   /* what is wrong at the byte `place` */
@@ -9371,7 +9384,7 @@ static int detnni_take_metadata(detnni_file *f, size_t *at)
             if (f->value[k].p && f->value[k].p != value.p) return detnni_wrong(f, where, "a key of the metadata twice");
             f->value[k] = value;
         } else if (detnni_starts(key, "detnn.")) {
-            return detnni_wrong(f, where, "an unknown key detnn.* in the metadata");
+            f->unknown = where;
         }
         detnni_space(f, at);
         more = *at < f->data && f->bytes[*at] == ',';
@@ -9788,6 +9801,8 @@ static detnn_result detnni_check_described(const detnni_file *f, detnn_error *er
     if (!r) r = detnni_scan_end(&contract, "detnn.contract", err);
     if (!r) r = detnni_check_version(number[0], number[1], err);
     if (r) return r;
+    if (f->unknown)
+        return detnni_fail(err, DETNN_ERROR_DATA, "byte %z: an unknown key detnn.* in the metadata", f->unknown);
     detnni_sha_start(&sha);
     for (k = 0; k < DETNNI_KEY_COUNT; k++) {
         if (!f->value[k].p) {
@@ -9831,9 +9846,58 @@ static detnn_result detnni_describe(const detnni_file *f, detnn_net_desc *d, siz
 
 static int detnni_is_described(const detnni_file *f)
 {
-    int k, any = 0;
+    int k, any = f->unknown != 0;
     for (k = 0; k < DETNNI_KEY_COUNT; k++) any |= f->value[k].p != 0;
     return any;
+}
+
+/* The training state in the metadata. */
+static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
+                                     char digest[DETNN_DIGEST_TEXT], detnn_error *err)
+{
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
+    detnn_result r;
+    DETNNI_ZERO(s, sizeof *s);
+    *keep_best = 0;
+    detnni_skip(&w, "step ");
+    s->step = detnni_number(&w);
+    detnni_skip(&w, " epoch ");
+    s->epoch = detnni_number(&w);
+    detnni_skip(&w, " adapted ");
+    s->adapted = (uint32_t)detnni_flag(&w);
+    r = detnni_scan_end(&w, "detnn.trained", err);
+    if (r || !f->value[DETNNI_KEY_STATE].p) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
+    detnni_skip(&w, "position ");
+    s->position = detnni_number(&w);
+    detnni_skip(&w, " samples ");
+    s->samples = detnni_number(&w);
+    detnni_skip(&w, " learning_rate ");
+    s->learning_rate = detnni_float_word(&w);
+    detnni_skip(&w, " loss_sum ");
+    s->loss_sum = detnni_double(detnni_hex_word(&w, 16));
+    detnni_skip(&w, " correct ");
+    s->correct = detnni_number(&w);
+    detnni_skip(&w, " best ");
+    s->best_loss = detnni_float_word(&w);
+    detnni_skip(&w, " ");
+    s->best_epoch = detnni_number(&w);
+    detnni_skip(&w, " ");
+    s->stale = detnni_number(&w);
+    detnni_skip(&w, " keep_best ");
+    *keep_best = detnni_flag(&w);
+    detnni_skip(&w, " has_best ");
+    s->has_best = (uint32_t)detnni_flag(&w);
+    detnni_skip(&w, " digest ");
+    detnni_digest_word(&w, digest);
+    r = detnni_scan_end(&w, "detnn.state", err);
+    if (r) return r;
+    if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
+        s->step >> 62 || s->epoch >> 62 ||
+        (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
+        (s->has_best && !*keep_best))
+        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.state has numbers that no training reaches");
+    return DETNN_OK;
 }
 
 DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t size, detnn_net_desc *desc,
@@ -9842,6 +9906,9 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
     detnni_file f;
     detnn_net_desc d;
     detnni_scan w;
+    detnni_state state;
+    char digest[DETNN_DIGEST_TEXT];
+    int keep_best = 0;
     size_t i, count = 0;
     detnn_result r = detnni_check_files(err);
     if (r) return r;
@@ -9853,7 +9920,9 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
         return detnni_fail(err, DETNN_ERROR_DATA,
                            "the file has no description (it is not of detnn): make the net and use detnn_load_into");
     r = detnni_describe(&f, &d, &count, err);
+    if (!r) r = detnni_get_state(&f, &state, &keep_best, digest, err);
     if (r) return r;
+    d.keep_best = keep_best;
     desc->layer_count = count;
     if (count > layers_max || !layers)
         return detnni_fail(err, DETNN_ERROR_MEMORY, "the net has %z layers, there is room for %z", count,
@@ -9950,54 +10019,6 @@ static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_n
     return DETNN_OK;
 }
 
-/* The training state in the metadata. */
-static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
-                                     char digest[DETNN_DIGEST_TEXT], detnn_error *err)
-{
-    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
-    detnn_result r;
-    DETNNI_ZERO(s, sizeof *s);
-    *keep_best = 0;
-    detnni_skip(&w, "step ");
-    s->step = detnni_number(&w);
-    detnni_skip(&w, " epoch ");
-    s->epoch = detnni_number(&w);
-    detnni_skip(&w, " adapted ");
-    s->adapted = (uint32_t)detnni_flag(&w);
-    r = detnni_scan_end(&w, "detnn.trained", err);
-    if (r || !f->value[DETNNI_KEY_STATE].p) return r;
-    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
-    detnni_skip(&w, "position ");
-    s->position = detnni_number(&w);
-    detnni_skip(&w, " samples ");
-    s->samples = detnni_number(&w);
-    detnni_skip(&w, " learning_rate ");
-    s->learning_rate = detnni_float_word(&w);
-    detnni_skip(&w, " loss_sum ");
-    s->loss_sum = detnni_double(detnni_hex_word(&w, 16));
-    detnni_skip(&w, " correct ");
-    s->correct = detnni_number(&w);
-    detnni_skip(&w, " best ");
-    s->best_loss = detnni_float_word(&w);
-    detnni_skip(&w, " ");
-    s->best_epoch = detnni_number(&w);
-    detnni_skip(&w, " ");
-    s->stale = detnni_number(&w);
-    detnni_skip(&w, " keep_best ");
-    *keep_best = detnni_flag(&w);
-    detnni_skip(&w, " has_best ");
-    s->has_best = (uint32_t)detnni_flag(&w);
-    detnni_skip(&w, " digest ");
-    detnni_digest_word(&w, digest);
-    r = detnni_scan_end(&w, "detnn.state", err);
-    if (r) return r;
-    if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
-        (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
-        (s->has_best && !*keep_best))
-        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.state has numbers that no training reaches");
-    return DETNN_OK;
-}
-
 /* Checks every tensor that there should be, that there are no others, and that they fill the file. */
 static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, unsigned groups, detnn_error *err)
 {
@@ -10090,7 +10111,7 @@ static detnn_result detnni_check_values(detnni_file *f, const detnn_net *net, un
 }
 
 /* Predicts the test vector with the weights in the file, the net unchanged, in chain order as the contract has it. */
-static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *err)
+static detnn_result detnni_replay(detnni_file *f, detnn_net *net, int made, detnn_error *err)
 {
     detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TEST]);
     float *x = net->a, *y = net->b, *t;
@@ -10100,7 +10121,12 @@ static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *e
     for (i = 0; i < net->inputs; i++) x[i] = detnni_float_word(&w);
     detnni_slot_start(&slot[0]);
     (void)detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot[0]);
-    for (i = 0; i < net->desc.layer_count; i++) {
+    if (made) { /* it holds the weights already: as detnn_predict would */
+        const detnni_crew crew = detnni_own_crew(net);
+        const float *out = detnni_infer(net, &crew, x, 1, 0, net->a, net->b, 0);
+        if (out == y) x = y;
+    }
+    for (i = 0; !made && i < net->desc.layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
         int second = l->bias_size != 0;
         if (l->kernel_size) {
@@ -10148,10 +10174,12 @@ static float *detnni_group(const detnn_net *net, int group)
 }
 
 /* Everything is checked first; then nothing can fail. */
-static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn_load_desc *d, detnn_error *err)
+static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn_load_desc *d, int made,
+                                     detnn_error *err)
 {
     const int described = detnni_is_described(f), stored = f->value[DETNNI_KEY_STATE].p != 0;
     const int take = stored && !d->weights_only && DETNNI_HAS(TRAINING) && !net->desc.predict_only;
+    const int test = described && f->value[DETNNI_KEY_TEST].p && !d->skip_test;
     unsigned groups = 1u << DETNNI_WEIGHTS;
     char digest[DETNN_DIGEST_TEXT], state_digest[DETNN_DIGEST_TEXT];
     detnni_sha sha;
@@ -10179,9 +10207,10 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         if (r) return r;
         if (!state.adapted && net->desc.layers[0].kind != DETNN_LAYER_STANDARDIZE)
             return detnni_fail(err, DETNN_ERROR_DATA, "detnn.trained: adapted is 0, there is no standardize layer");
-        if (take && state.has_best && !net->best)
+        if (take && keep_best != (net->best != 0))
             return detnni_fail(err, DETNN_ERROR_STATE,
-                               "the file has the weights of the best epoch: the net needs desc.keep_best");
+                               "the training state is of a net with desc.keep_best %z, this one has %z",
+                               (size_t)keep_best, (size_t)(net->best != 0));
         if (stored) {
             int moments = detnni_moments(&desc.optimizer);
             if (moments > 0) groups |= 1u << DETNNI_MOMENT1;
@@ -10211,8 +10240,8 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
                 return detnni_fail(err, DETNN_ERROR_DATA,
                                    "the training state is damaged: its digest is %s, not that of detnn.state", digest);
         }
-        if (f->value[DETNNI_KEY_TEST].p && !d->skip_test) {
-            r = detnni_replay(f, net, err);
+        if (!made && test) {
+            r = detnni_replay(f, net, 0, err);
             if (r) return r;
         }
     }
@@ -10235,7 +10264,7 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         net->state->adapted = described ? state.adapted : 1;
     }
     net->magnitude = 0x7f800000;
-    return DETNN_OK;
+    return made && test ? detnni_replay(f, net, 1, err) : DETNN_OK;
 }
 
 /* What of a description no file has. */
@@ -10286,6 +10315,9 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
                                "detnn.layers: up to layer %z the net needs more weights than the %z bytes of data hold",
                                i, f->size - f->data);
     }
+    if (!need && desc.inputs > f->size)
+        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.net: %z inputs, and no weights in a file of %z bytes",
+                           desc.inputs, f->size);
     room = detnni_product(count, sizeof *layers, &overflow);
     layers = overflow || !count ? 0 : (detnn_layer *)detnni_alloc(&d->allocator, room);
     if (!count) return detnni_fail(err, DETNN_ERROR_DATA, "detnn.layers: there are none");
@@ -10296,16 +10328,23 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
     desc.layers = layers;
     desc.layer_count = count;
     detnni_machine(&desc, d);
-    desc.keep_best = d->keep_best || (keep_best && !d->weights_only);
+    desc.keep_best = f->value[DETNNI_KEY_STATE].p && !d->weights_only ? keep_best : d->keep_best;
     desc.trace = d->trace;
     desc.predict_only = d->predict_only;
     r = detnni_net_size(&desc, &size, err);
     if (!r && size > d->memory_max)
         r = detnni_fail(err, DETNN_ERROR_MEMORY, "the net needs %z bytes, memory_max is %z", size, d->memory_max);
+    for (i = 0; i < count; i++) layers[i].kernel.kind = layers[i].bias.kind = DETNN_ZEROS; /* not drawn, but loaded */
     if (!r) r = detnni_net_create(net, &desc, err);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
+    for (i = 0; !r && i < count; i++) {
+        (void)detnni_get_layer(&w, &layers[i]);
+        (*net)->layers[i].d = layers[i];
+        ((detnn_layer *)(*net)->desc.layers)[i] = layers[i];
+    }
     detnni_release(&d->allocator, layers, room);
     if (r) return r;
-    r = detnni_load_into(*net, f, d, err);
+    r = detnni_load_into(*net, f, d, 1, err);
     if (!r) return DETNN_OK;
     detnn_net_destroy(*net);
     *net = 0;
@@ -10323,7 +10362,7 @@ DETNNI_NOINLINE static detnn_result detnni_load_memory(detnn_net **made, detnn_n
     if (!r && !d.allocator.alloc != !d.allocator.release)
         r = detnni_fail(err, DETNN_ERROR_NULL, "allocator: alloc and release go together");
     if (!r) r = detnni_open(&f, bytes, size, err);
-    if (!r) r = made ? detnni_load_new(made, &f, &d, err) : detnni_load_into(net, &f, &d, err);
+    if (!r) r = made ? detnni_load_new(made, &f, &d, err) : detnni_load_into(net, &f, &d, 0, err);
     return r ? r : detnni_ok(err);
 }
 
@@ -10880,6 +10919,8 @@ static int detnni_is_new(detnn_net *net)
     for (i = 0; i < net->desc.layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
         float *g = net->gradients + l->kernel;
+        for (e = 0; l->d.kind == DETNN_LAYER_STANDARDIZE && e < l->inputs; e++)
+            if (net->weights[l->kernel + e] != 0.0f || net->weights[l->bias + e] != 1.0f) same = 0;
         if (l->d.kind != DETNN_LAYER_DENSE) continue;
         detnni_fill(DETNNI_KERNELS(net), &l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
                     l->outputs, g);
@@ -10927,6 +10968,7 @@ static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress
         detnni_scan *w = p->expected;
         if (!detnni_word_is(w, "epoch ")) { /* it had ended before */
             p->parted = 1;
+            p->theirs[0] = 0;
             return DETNN_PAUSE;
         }
         detnni_skip(w, "epoch ");
@@ -10990,6 +11032,8 @@ static detnn_result detnni_receipt_to(detnn_net *net, const detnn_data *data, co
     if (r) return r;
     detnni_receipt_line(p, "validation", fit->validation ? fit->validation->count : 0, digest);
     detnni_receipt_line(p, "start", UINT64_MAX, detnn_state_digest(net, digest));
+    detnni_sink_flush(s);
+    if (s->failed) return DETNN_OK; /* said by the caller, before anything is trained */
     f = *fit;
     f.on_epoch = detnni_receipt_epoch;
     f.user = p;
@@ -11126,6 +11170,10 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     if (r) return r;
     if (!receipt) return detnni_fail(err, DETNN_ERROR_NULL, "receipt is null");
     text.p = (const unsigned char *)receipt;
+    if ((data && !(data->inputs && data->outputs)) || (validation && !(validation->inputs && validation->outputs)))
+        return detnni_fail(err, DETNN_ERROR_VALUE,
+                           "detnn_verify_receipt: data.inputs and data.outputs must be given, as the receipt says what "
+                           "the net is");
     text.n = length;
     w = detnni_scan_of(text);
     if (length >= 71) w.at = length - 71; else w.bad = 1; /* "check ", 64 digits, line end */
@@ -11279,6 +11327,10 @@ static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_erro
 {
     size_t length = 0;
     int i, error = 0;
+#if defined(__unix__) || defined(__APPLE__)
+    struct stat old;
+    int there;
+#endif
     if (!path || !*path) return detnni_fail(err, DETNN_ERROR_NULL, "path is null or empty");
     while (path[length] && length <= DETNNI_PATH_MAX) length++;
     if (length > DETNNI_PATH_MAX)
@@ -11286,6 +11338,11 @@ static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_erro
     o->path = path;
     o->file = 0;
     o->error = 0;
+#if defined(__unix__) || defined(__APPLE__)
+    there = !stat(path, &old);
+    if (there && !S_ISREG(old.st_mode))
+        return detnni_fail(err, DETNN_ERROR_FILE, "%s is a folder, pipe or device, not a file to replace", path);
+#endif
     for (i = 0; i < 100 && !o->file; i++) { /* a name that no other process, thread or earlier crash has */
         detnni_text t;
         t.p = o->other;
@@ -11298,6 +11355,9 @@ static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_erro
         error = errno;
         if (!o->file && error != EEXIST) break;
     }
+#if defined(__unix__) || defined(__APPLE__)
+    if (o->file && there) (void)chmod(o->other, old.st_mode & 0777); /* as private as the old one */
+#endif
     if (o->file) return DETNN_OK;
     return detnni_fail(err, DETNN_ERROR_FILE, "cannot create a file beside %s (errno %z)", path, (size_t)error);
 }
