@@ -1075,7 +1075,7 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
       tanh       1040 B    297      3000 B   2721           gelu_grad   3884 B   5133
       sigmoid    1208 B    291      2996 B   2084           sin2pi      2872 B   1763
       softplus   1800 B    616      3692 B   3739           cos2pi      3140 B   1881
-      silu       1264 B    304      3076 B   2220
+      silu       1280 B    304      3076 B   2220
       silu_grad  1824 B    442      3380 B   2509 */
 #define DETNN_FUNCTIONS(F) /* their names, for lists */                                                  \
     F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu)               \
