@@ -14,6 +14,7 @@
 #   make fuzz       the loader under libFuzzer and AFL++, FUZZ_SECONDS (600) each
 #   make bench      times against other libraries, as far as they are installed (make bench-deps, as root), and writes
 #                   build/bench.csv; GROUP=products alone; make bench-readme puts its tables into README.md
+#   make bench-m4   the elementary functions on a Cortex-M4: flash, and instructions (qemu)
 #   make install    detnn.h with its pkg-config and CMake files (PREFIX=/usr/local, DESTDIR); make uninstall
 #   make gpu-check  what only a GPU can show, with nvcc and a GPU (8 minutes)
 #   make gpu-bench  times on a GPU beside cuBLAS and PyTorch (8 minutes)
@@ -30,8 +31,8 @@ TESTS    = $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 
 MAKEFLAGS += --jobs=$(shell nproc 2>/dev/null || echo 2) --no-print-directory
 
-.PHONY: help demo check examples web deps check-all platforms size oracle prove fuzz bench bench-readme bench-deps bench-functions \
-    gpu-check gpu-bench install uninstall clean
+.PHONY: help demo check examples web deps check-all platforms size oracle prove fuzz bench bench-readme bench-deps \
+    bench-functions bench-m4 gpu-check gpu-bench install uninstall clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -104,17 +105,22 @@ oracle: build/golden
 	diff build/oracle.txt tests/golden.txt
 	@echo "the oracle agrees with tests/golden.txt"
 
-# Both ways that a compiler may take a * b + c in the scalar code; the vector sets are in both builds.
+# Both ways that a compiler may take a * b + c in the scalar code, and the functions in integers; the vector sets are in
+# all builds.
+INTEGERS = -v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad
 SEED = $(shell date +%s)
 prove: | build
 	$(CC) -O2 -I. tests/prove.c -o build/prove -lmpfr -lgmp -lm
 	$(CC) -O2 -mfma -I. tests/prove.c -o build/prove_fma -lmpfr -lgmp -lm
+	$(CC) -O2 -DDETNN_INTEGER_FUNCTIONS=1 -I. tests/prove.c -o build/prove_integers -lmpfr -lgmp -lm
 ifdef SAMPLE
 	build/prove -s $(SAMPLE) -r $(SEED)
 	build/prove_fma -v scalar -s $(SAMPLE) -r $(SEED)
+	build/prove_integers $(INTEGERS) -s $(SAMPLE) -r $(SEED)
 else
 	build/prove -o build/prove.state
 	build/prove_fma -v scalar -o build/prove.state
+	build/prove_integers $(INTEGERS) -o build/prove.state
 endif
 
 FUZZ_SECONDS = 600
@@ -139,6 +145,9 @@ bench-functions: | build
 	if have -lmvec; then flags="$$flags -DHAVE_LIBMVEC"; libs="$$libs -lmvec"; fi; \
 	$(CC) -O2 -I. $$flags bench/functions.c -o build/bench_functions $$libs -lm
 	@build/bench_functions | tee build/bench_functions.log | grep -v '^functions,'
+
+bench-m4:
+	@sh bench/m4.sh
 
 # The pkg-config and CMake files find the header from where they lie, so the folder may be moved.
 PREFIX  = /usr/local

@@ -132,8 +132,10 @@
  * it does not). Reading allocates one block of the file's own size (from memory: nothing) and then the net, whose
  * weights were found in the file; desc.memory_max bounds it. Not in a file: batch_max, parts_max, isa, memory.
  *     detnn_save replaces a file in one step: it writes one beside it (path.<16 digits>.tmp), flushes it to disk,
- * renames it and flushes the folder (POSIX; Windows: _commit and MoveFileEx; elsewhere rename alone). A process that
- * is killed may leave the one beside it. A symbolic link is replaced, not followed.
+ * renames it and flushes the folder (POSIX; Windows: _commit and MoveFileEx; elsewhere rename alone, which some file
+ * systems refuse where the file exists). A process that is killed may leave the one beside it. The new file has the
+ * old one's mode; a symbolic link is replaced, not followed, a hard link keeps the old file; what is no regular file is
+ * refused. Where only the folder cannot be flushed, FILE is answered with the new file in place.
  *     detnn_export_c writes C source for flash: weights as constants, used where they lie, in float32, or kernels in
  * bfloat16 (half the room) or int8 (a quarter; w = float(q) * scale, one scale for each unit, its largest weight
  * being 127 scales). Both predict to the bit as the net with kernels so rounded; the source and detnn_export_cost
@@ -457,6 +459,19 @@
 #define DETNN_PORTABLE 0
 #endif
 
+/* DETNN_INTEGER_FUNCTIONS 1: the plain kernels compute exp, log, expm1, tanh, sigmoid, softplus, silu and silu_grad in
+ *                     integers (section 5): the same bits, 5 to 9 times as fast where binary64 is software, which the
+ *                     default finds out. */
+#ifndef DETNN_INTEGER_FUNCTIONS
+#if (defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))) || defined(__XTENSA__) || \
+    (defined(__riscv) && !(defined(__riscv_flen) && __riscv_flen >= 64)) || defined(__mips_soft_float) || \
+    defined(_SOFT_FLOAT) || defined(__MSP430__)
+#define DETNN_INTEGER_FUNCTIONS 1
+#else
+#define DETNN_INTEGER_FUNCTIONS 0
+#endif
+#endif
+
 /* DETNN_THREADS       1: a pool of threads (POSIX: link with -pthread; or Windows), detnn_pool_create. */
 #ifndef DETNN_THREADS
 #define DETNN_THREADS 0
@@ -745,6 +760,7 @@ typedef struct detnn_data {
     int (*get)(void *user, detnn_sample *sample); /* instead of the arrays; not 0 on failure */
     int get_labels;        /* with get: 1 where it sets labels, 0 where it fills targets */
     void *user;
+    size_t inputs, outputs;/* [0, 0: whatever the net has] values of a sample; where given, they must be the net's */
 } detnn_data;
 
 /* What the callbacks of fit are told. */
@@ -776,7 +792,7 @@ typedef struct detnn_fit_desc {
     int restart;                  /* [0] 1: forget a fit that was paused and begin a new one */
     int (*on_step)(void *user, detnn_net *net, const detnn_progress *progress);  /* gives a */
     int (*on_epoch)(void *user, detnn_net *net, const detnn_progress *progress); /* DETNN_GO_ON ... */
-    void *user; /* callbacks may read, predict, evaluate arrays, set weights and the learning rate, freeze;
+    void *user; /* callbacks may read, predict, evaluate arrays, set weights and the learning rate;
                    they may not train net */
 } detnn_fit_desc;
 
@@ -948,7 +964,8 @@ DETNN_API detnn_result detnn_set_learning_rate(detnn_net *net, float learning_ra
 DETNN_API detnn_result detnn_set_device(detnn_net *net, detnn_device device, detnn_error *err);
 
 /* Rollback: copies weights and training state into the caller's memory and back (the same net, or one of
- * the same description). size is that of detnn_snapshot_size. Errors: NULL, MEMORY, SHAPE, DATA. */
+ * the same description); what is frozen stays as it is. size is that of detnn_snapshot_size. Errors: NULL, MEMORY,
+ * SHAPE, DATA. */
 DETNN_API size_t detnn_snapshot_size(const detnn_net *net);
 DETNN_API detnn_result detnn_snapshot(const detnn_net *net, void *memory, size_t size, detnn_error *err);
 DETNN_API detnn_result detnn_restore(detnn_net *net, const void *memory, size_t size, detnn_error *err);
@@ -1065,7 +1082,32 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    ulps of a middle are looked at again, by their input: a short table has all those that are nearer than E, and some
    more. E is the largest error met, rounded up, with and without fused multiply-add, in samples of every binade. The
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
-   the contraction of a * b + c. */
+   the contraction of a * b + c.
+
+   Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
+   silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
+   is right to 2^-63, and e^-a = 2^-n T[j] (1 - f S(f)): a table of 16, and a polynomial of degree 6 that is right
+   to 2^-64.4. The error is below 2^-59.1 of the value. Where n = j = 0, 1 - e^-a is f S(f), with an f of as many
+   digits as x; else it is at least 0.04: its error is below 2^-55.6 of it. The others are made of these two, 1/d by
+   Newton's method (2^-59.4), and log z = 2 atanh((z - 1) / (z + 1)), |log z| < 0.35, a polynomial of degree 8
+   (2^-57.1 with its division). In all, in ulps: exp 0.02, expm1 and tanh 0.2, sigmoid and silu 0.07, log 0.03,
+   softplus 0.06, and 0.03 where x > -0.88, silu_grad 0.2, and 2^-61 near its root. No value is nearer to a middle
+   but the ties of sigmoid and silu, |x| < 2^-12, which 1/2 + x/4 - x^3/48 decides, and those of silu_grad, |x| <
+   2^-15, alike. So there is no table of inputs, no second try, and no binary64. Tried as above on all 2^32 inputs,
+   0 wrong.
+
+   Cortex-M4 (binary32 in hardware), gcc 12.2 -Os: flash of one function with all that it calls and its constants, and
+   instructions per call (bench/m4.sh: qemu counts them; arguments from -8 to 8). Functions share parts: the eight
+   together take 3.7 KB, in binary64 6.2 KB.
+                  integers             binary64                                 binary64
+      exp         864 B    215      2716 B   1426           log1p       3304 B   2552
+      log        1144 B    468      3256 B   2357           erf         3176 B   3359
+      expm1      1208 B    317      2900 B   2009           gelu        3996 B   5071
+      tanh       1040 B    297      3000 B   2721           gelu_grad   3884 B   5133
+      sigmoid    1208 B    291      2996 B   2084           sin2pi      2872 B   1763
+      softplus   1800 B    616      3692 B   3739           cos2pi      3140 B   1881
+      silu       1280 B    304      3076 B   2220
+      silu_grad  1824 B    442      3380 B   2509 */
 #define DETNN_FUNCTIONS(F) /* their names, for lists */                                                  \
     F(exp) F(log) F(expm1) F(log1p) F(tanh) F(sigmoid) F(softplus) F(erf) F(gelu) F(silu)               \
     F(gelu_grad) F(silu_grad) F(sin2pi) F(cos2pi)
@@ -1146,8 +1188,8 @@ DETNN_API void detnn_cos2pi_n(const float *u, size_t n, float *y);
 /* ==== 3, continued. Public, level 1: files, flash images, receipts ===================================== */
 
 /* A model is a safetensors file (manual, M7; the format is in F1 to F4). The functions without a path are there with
- * DETNN_NO_STDIO too; what they call may not use the net. Errors: NULL, STATE, FEATURE; FILE where the disk fails,
- * CALLBACK where write or read do not return 0, DATA for a file that is damaged or foreign. */
+ * DETNN_NO_STDIO too; read and write must not call functions on this net. Errors: NULL, STATE, FEATURE; FILE where
+ * the disk fails, CALLBACK where write or read do not return 0, DATA for a file that is damaged or foreign. */
 typedef struct detnn_save_desc {
     int state;               /* [0] 1: with the whole training state, to go on from */
     int test;                /* [1] 0: without a test vector (one input and its outputs, replayed at loading) */
@@ -1156,9 +1198,10 @@ typedef struct detnn_save_desc {
 typedef struct detnn_load_desc {
     int weights_only;     /* [0] 1: takes the weights alone from a file that has a training state */
     int skip_test;        /* [0] 1: does not replay the test vector */
-    size_t memory_max;    /* [no limit] the most bytes that a net which is made may need */
+    size_t memory_max;    /* [no limit] the most bytes that a net which is made may need: set it for files that you do
+                             not trust, as a net may need some thousand times the bytes of its file */
     size_t batch_max, parts_max;        /* [256, 1] and so on: of a net which is made, as in detnn_net_desc; */
-    int keep_best, trace, predict_only; /* keep_best is 1 too where it was in a training state that is taken */
+    int keep_best, trace, predict_only; /* keep_best: where a training state is taken, as it was there */
     detnn_isa isa;
     detnn_allocator allocator; /* [malloc and free] also for what reading needs: one block of the file's size */
     detnn_parallel_for parallel_for; /* [null, null, 1, 250000] */
@@ -1231,9 +1274,10 @@ DETNN_API detnn_result detnn_export_c_write(detnn_net *net, int (*write)(void *u
 DETNN_API detnn_result detnn_fit_receipt_write(detnn_net *net, const detnn_data *data, const detnn_fit_desc *fit,
                                                int (*write)(void *user, const void *bytes, size_t size), void *user,
                                                detnn_error *err);
-/* Does the run of a receipt again, on the same data, and compares. epochs (may be null): how many epochs agreed. desc
- * (may be null) has the memory of the net, as for loading. PARTED: at which epoch the runs part; DATA: the receipt is
- * damaged or of other data. */
+/* Does the run of a receipt again, on the same data, and compares. What net it was, the receipt says: so data (and
+ * validation) must say of what width they are, in data.inputs and data.outputs. epochs (may be null): how many epochs
+ * agreed. desc (may be null) has the memory of the net, as for loading. PARTED: at which epoch the runs part; DATA: the
+ * receipt is damaged or of other data. */
 DETNN_API detnn_result detnn_verify_receipt_text(const char *receipt, size_t length, const detnn_data *data,
                                                  const detnn_data *validation, const detnn_load_desc *desc,
                                                  uint64_t *epochs, detnn_error *err);
@@ -1291,6 +1335,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #include <process.h>
 #define DETNNI_TERMINAL() (_isatty(2) != 0) /* is stderr one? */
 #elif defined(__unix__) || defined(__APPLE__)
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef __APPLE__
 #include <fcntl.h>
@@ -1433,8 +1478,10 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 
 #if DETNNI_GNU
 #define DETNNI_RARE(x) __builtin_expect(x, 0)
+#define DETNNI_ALWAYS  static inline __attribute__((always_inline, unused)) /* under -Os too */
 #else
 #define DETNNI_RARE(x) (x)
+#define DETNNI_ALWAYS  static inline
 #endif
 
 /* The sets of kernels, for #if. */
@@ -2167,6 +2214,304 @@ static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_sigmoid(float x, float y)
 static DETNNI_BOTH DETNNI_UNUSED float detnni_fix_silu_grad(float x, float y)
 { return detnni_is_small(x) ? detnni_near_half(x, 0.5) : DETNNI_LOOK_UP(detnni_odd_silu_grad, x, y); }
 #undef DETNNI_LOOK_UP
+
+/* ---- Exact functions in integers, for processors without binary64 (DETNN_INTEGER_FUNCTIONS; section 5 says why they
+   are right) ---- */
+
+/* v * 2^(e - 64): a number in [1/2, 1) times 2^e, once its highest bit is set */
+typedef struct detnni_wide { uint64_t v; int e; } detnni_wide;
+
+/* a * b / 2^64, less 0 .. 3 */
+DETNNI_ALWAYS uint64_t detnni_high(uint64_t a, uint64_t b)
+{
+    const uint32_t ah = (uint32_t)(a >> 32), al = (uint32_t)a, bh = (uint32_t)(b >> 32), bl = (uint32_t)b;
+    return (uint64_t)ah * bh + ((uint64_t)ah * bl >> 32) + ((uint64_t)al * bh >> 32);
+}
+static DETNNI_UNUSED uint64_t detnni_down(uint64_t v, int n) { return n < 64 ? v >> n : 0; }
+
+static DETNNI_UNUSED detnni_wide detnni_wide_normal(detnni_wide w)
+{
+    for (; !(w.v >> 63); w.e--) w.v <<= 1;
+    return w;
+}
+
+/* c[0] - x (c[1] - x (c[2] - ... c[n])), x < 1 and the result as integers over 2^64 */
+static DETNNI_UNUSED uint64_t detnni_polynomial(const uint64_t *c, int n, uint64_t x)
+{
+    uint64_t y = c[n];
+    while (n--) y = c[n] - detnni_high(x, y);
+    return y;
+}
+
+/* (whole + v / 2^64) * 2^e, rounded to the nearest float; never 0 nor a tie but where it underflows */
+static DETNNI_UNUSED float detnni_wide_float(uint32_t sign, uint32_t whole, uint64_t v, int e)
+{
+    uint32_t h;
+    if (!(v | whole)) return detnni_float(sign);
+    for (; whole; whole >>= 1, e++) v = v >> 1 | (uint64_t)whole << 63;
+    for (; !(v >> 63); e--) v <<= 1;
+    h = (uint32_t)(v >> 32);
+    e += 125; /* the exponent's field, less the 1 that the highest bit adds */
+    if (e > 253) return detnni_float(sign | 0x7f800000);
+    if (e < 0) {
+        h = e > -32 ? h >> -e : 0;
+        e = 0;
+    }
+    return detnni_float(sign | (((uint32_t)e << 23) + (h >> 8) + (h >> 7 & 1)));
+}
+
+/* 2^62 / d for 1/2 <= d < 1, d and the result as integers over 2^64: Newton's method from 15 bits on, 30, 90 */
+static DETNNI_UNUSED uint64_t detnni_reciprocal(uint64_t d)
+{
+    const uint32_t h = (uint32_t)(d >> 32);
+    uint32_t r = 0xffffffffu / (h >> 16), e;
+    r = (uint32_t)(((uint64_t)r * (uint32_t)((((uint64_t)1 << 49) - (uint64_t)h * r - r) >> 17)) >> 17); /* <= 1/d */
+    e = (uint32_t)((((uint64_t)1 << 62) - (uint64_t)h * r - ((uint64_t)(uint32_t)d * r >> 32)) >> 2);
+    e += (uint32_t)((uint64_t)e * e >> 60);
+    return ((uint64_t)r << 32) + ((uint64_t)e * r >> 28);
+}
+static DETNNI_UNUSED detnni_wide detnni_quotient(detnni_wide a, detnni_wide b)
+{
+    a = detnni_wide_normal(a);
+    b = detnni_wide_normal(b);
+    a.v = detnni_high(a.v, detnni_reciprocal(b.v));
+    a.e += 2 - b.e;
+    return detnni_wide_normal(a);
+}
+
+DETNNI_DATA uint64_t detnni_exp_steps[16] = { /* 2^(63 - j/16) */
+    0x8000000000000000u, 0x7a92be8a92436616u, 0x75606373ee921c97u, 0x70666f76154a7089u,
+    0x6ba27e656b4eb57au, 0x6712460a8fc24072u, 0x62b39508aa836d6fu, 0x5e8451cfac061b5fu,
+    0x5a827999fcef3242u, 0x56ac1f752150a563u, 0x52ff6b54d8a89c75u, 0x4f7a993048d088d7u,
+    0x4c1bf828c6dc54b8u, 0x48e1e9b9d588e19bu, 0x45cae0f1f545eb73u, 0x42d561b3e6243d8au };
+DETNNI_DATA uint64_t detnni_exp_terms[7] = { /* (1 - 2^(-x/16)) / x */
+    799144290325165978u, 17310144115608280u, 249968283099326u, 2707262660037u, 23456624973u, 169336437u, 1028417u };
+
+/* e^-a = p * 2^(-63 - n), 2^62 < p <= 2^63, for the bits of a, 2^-30 <= a < 128; *rest = 1 - e^-a. up: e^a instead. */
+static DETNNI_UNUSED uint64_t detnni_exp_of(uint32_t a, int up, int *n, detnni_wide *rest)
+{
+    const uint32_t m = a << 8 | 0x80000000u;
+    const int e = (int)(a >> 23) - 127;
+    /* y = a / log(2), as t and another word: y = t * 2^(e - 62) */
+    const uint64_t low = (uint64_t)m * 0x5c17f0bbu + ((uint64_t)m * 0xbe87fed0u >> 32);
+    const uint64_t t = (uint64_t)m * 0xb8aa3b29u + (low >> 32);
+    const uint64_t x0 = e < -1 ? t >> (-2 - e) : t << (e + 2) | (uint32_t)low >> (30 - e);
+    const uint64_t x = up ? (uint64_t)0 - x0 : x0, s = detnni_polynomial(detnni_exp_terms, 6, x << 4);
+    uint64_t p = detnni_exp_steps[x >> 60];
+    *n = e < -1 ? 0 : (int)((uint32_t)(t >> 32) >> (30 - e));
+    if (up) *n = -*n - 1;
+    p -= detnni_high(p, detnni_high(x << 4, s));
+    if (rest && (*n || x >> 60)) {
+        rest->v = ((uint64_t)1 << 63) - detnni_down(p, *n);
+        rest->e = 1;
+    } else if (rest) { /* near 0, t keeps more digits than x */
+        rest->v = detnni_high(t, s);
+        rest->e = e + 6;
+    }
+    return p;
+}
+#define DETNNI_MAGNITUDE(b) ((b) & 0x7fffffff)
+#define DETNNI_TINY  0x30800000 /* 2^-30 */
+#define DETNNI_LARGE 0x43000000 /* 128 */
+
+static DETNNI_UNUSED float detnni_integer_exp(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    uint64_t p;
+    int n;
+    if (a < DETNNI_TINY) return 1.0f;
+    if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? detnni_float(0x7f800000) : 0.0f;
+    p = detnni_exp_of(a, b == a, &n, 0);
+    return detnni_wide_float(0, 0, p, 1 - n);
+}
+
+static DETNNI_UNUSED float detnni_integer_expm1(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    detnni_wide rest, p;
+    int n;
+    if (a < DETNNI_TINY || a > 0x7f800000) return x;
+    if (a >= DETNNI_LARGE) return b == a ? detnni_float(0x7f800000) : -1.0f;
+    p.v = detnni_exp_of(a, 0, &n, &rest);
+    p.e = 1 - n;
+    if (b == a) rest = detnni_quotient(rest, p);
+    return detnni_wide_float(b ^ a, 0, rest.v, rest.e);
+}
+
+/* (1 - e^-2a) / (1 + e^-2a) */
+static DETNNI_UNUSED float detnni_integer_tanh(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    detnni_wide rest;
+    uint64_t p;
+    int n;
+    if (a <= 0x39b89ba2 || a > 0x7f800000) return x;
+    if (a >= 0x41200000) return detnni_float((b ^ a) | 0x3f800000);
+    p = detnni_exp_of(a + 0x800000, 0, &n, &rest);
+    p = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+    return detnni_wide_float(b ^ a, 0, detnni_high(rest.v, p), rest.e + 1);
+}
+
+/* For |x| < 2^-12 it is 1/2 + x/4 - x^3/48: of these, the first two are often a tie (times x too, for SiLU), so that
+   the third is rounded up, and the second where it is less than one unit. */
+static DETNNI_UNUSED detnni_wide detnni_sigmoid_of(uint32_t b)
+{
+    const uint32_t a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    detnni_wide y = { (uint64_t)1 << 62, 1 };
+    uint64_t p;
+    int n = (int)(a >> 23) - 127;
+    if (a < 0x39800000) {
+        p = ((uint64_t)m * m >> 32) * m >> 32;
+        p = n < -30 ? 1 : ((uint64_t)m << (n + 30)) - ((uint64_t)((uint32_t)p / 48) >> (-34 - 3 * n)) - 1;
+        y.v = b == a ? y.v + p : y.v - p;
+    } else if (a >= DETNNI_LARGE) {
+        y.v = b == a ? (uint64_t)1 << 63 : 0;
+    } else {
+        p = detnni_exp_of(a, 0, &n, 0);
+        y.v = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+        if (b != a) {
+            y.v = detnni_high(p, y.v);
+            y.e = 2 - n;
+        }
+    }
+    return y;
+}
+
+static DETNNI_UNUSED float detnni_integer_sigmoid(float x)
+{
+    const detnni_wide y = detnni_sigmoid_of(detnni_float_bits(x));
+    return detnni_nan(x) ? x : detnni_wide_float(0, 0, y.v, y.e);
+}
+
+static DETNNI_UNUSED float detnni_integer_silu(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
+    const detnni_wide y = detnni_sigmoid_of(b);
+    const uint32_t m = a < 0x800000 ? a << 9 : a << 8 | 0x80000000u;
+    if (a >= 0x7f800000) return b == 0xff800000u ? -0.0f : x;
+    return detnni_wide_float(b ^ a, 0, detnni_high(y.v, (uint64_t)m << 32), y.e + (int)(a >> 23) - 126);
+}
+
+/* With p = e^-|x|, q = 1 + p: f = p (q - |x|) / q^2 for x < 0, else 1 - f; 1/2 + x/2 and less for the smallest x */
+static DETNNI_UNUSED float detnni_integer_silu_grad(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    const int e = (int)(a >> 23) - 127, s = e < 0 ? 0 : e;
+    detnni_wide f, d;
+    uint64_t p, r, q;
+    int n, less;
+    if (a < 0x38000000) { /* 2^-15: sigmoid(2 x), but for the third term, which only breaks ties */
+        f = detnni_sigmoid_of(a < 0x800000 ? b : b + 0x800000);
+        return detnni_wide_float(0, 0, f.v, f.e);
+    }
+    if (a >= DETNNI_LARGE) return a > 0x7f800000 ? x : b == a ? 1.0f : -0.0f;
+    p = detnni_exp_of(a, 0, &n, 0);
+    r = detnni_reciprocal(((uint64_t)1 << 63) + detnni_down(p, n));
+    q = ((uint64_t)1 << (62 - s)) + detnni_down(p, n + 1 + s); /* q and |x| in units of 2^(s - 62) */
+    d.v = (uint64_t)m << (31 + e - s);
+    less = q < d.v;
+    d.v = less ? d.v - q : q - d.v;
+    d.e = 2 + s;
+    f.v = detnni_high(detnni_high(p, r) << 1, r);
+    f.e = 2 - n;
+    f = detnni_wide_normal(f);
+    d = detnni_wide_normal(d);
+    f.v = detnni_high(f.v, d.v);
+    f.e += d.e;
+    if (b != a) return detnni_wide_float(less ? 0x80000000u : 0, 0, f.v, f.e);
+    p = detnni_down(f.v, 2 - f.e);
+    q = (uint64_t)1 << 62;
+    return detnni_wide_float(0, 0, less ? q + p : q - p, 2);
+}
+
+DETNNI_DATA uint64_t detnni_atanh_terms[9] = { /* atanh(s) / s in x = 1 - 32 s^2, over 2^63 */
+    9321291482478990559u, 99804342298453442u, 1928196236448095u, 44383845106016u, 1112862308942u, 29358665040u,
+    800931990u, 22236461u, 557181u };
+
+/* log((1 + s) / (1 - s)) = 2 atanh(s), s = a / b < 0.1716 */
+static DETNNI_UNUSED detnni_wide detnni_log_of(detnni_wide a, detnni_wide b)
+{
+    detnni_wide s = detnni_quotient(a, b);
+    const uint64_t u = detnni_down(s.v, -2 - s.e);
+    s.v = detnni_high(s.v, detnni_polynomial(detnni_atanh_terms, 8, ~(detnni_high(u, u) << 1)));
+    s.e += 2;
+    return s;
+}
+#define DETNNI_LOG2 0xb17217f7d1cf79acu
+
+/* x = 2^k z, sqrt(1/2) < z < sqrt(2) */
+static DETNNI_UNUSED float detnni_integer_log(float x)
+{
+    const uint32_t one = 0x80000000u;
+    uint32_t b = detnni_float_bits(x), z, n;
+    detnni_wide a = { 0, 0 }, d = { 0, 2 };
+    uint64_t low, v;
+    int k = -127;
+    if (b - 1 >= 0x7f7fffff) /* not positive and finite */
+        return detnni_nan(x) || b == 0x7f800000 ? x : detnni_float(b << 1 ? 0x7fc00000 : 0xff800000u);
+    for (; b < 0x800000; k--) b <<= 1; /* subnormal */
+    b += 0x004afb0d; /* 1 less sqrt(1/2) */
+    k += (int)(b >> 23);
+    b = (b & 0x7fffff) + 0x3f3504f3;
+    z = (b << 8 | one) >> (b < 0x3f800000);
+    a.v = (uint64_t)(z < one ? one - z : z - one) << 32;
+    d.v = ((uint64_t)z + one) << 30;
+    if (a.v) a = detnni_log_of(a, d);
+    if (!k) return detnni_wide_float(z < one ? one : 0, 0, a.v, a.e);
+    n = (uint32_t)(k < 0 ? -k : k);
+    low = (uint64_t)n * (uint32_t)DETNNI_LOG2;
+    v = (uint64_t)n * (DETNNI_LOG2 >> 32) + (low >> 32);
+    n = (uint32_t)(v >> 32);
+    v = v << 32 | (uint32_t)low;
+    low = detnni_down(a.v, -a.e);
+    if ((k < 0) == (z < one)) {
+        v += low;
+        n += v < low;
+    } else {
+        n -= v < low;
+        v -= low;
+    }
+    return detnni_wide_float(k < 0 ? one : 0, n, v, 0);
+}
+
+/* max(x, 0) + log(1 + p), p = e^-|x|: for p > sqrt(2) - 1 the log is log(2) - log(2 / (1 + p)) */
+static DETNNI_UNUSED float detnni_integer_softplus(float x)
+{
+    const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
+    const uint64_t one = (uint64_t)1 << 63;
+    detnni_wide p, d;
+    uint64_t u, v;
+    int n, e = (int)(a >> 23) - 127;
+    if (a < DETNNI_TINY) return detnni_float(0x3f317218);
+    if (a >= DETNNI_LARGE) return b == a || a > 0x7f800000 ? x : 0.0f;
+    p.v = detnni_exp_of(a, 0, &n, &d);
+    u = detnni_down(p.v, n);
+    if (u > 0x3504f333f9de6484u) {
+        p.v = 3 * (one >> 2) + (u >> 2);
+        p.e = 3;
+        p = detnni_log_of(d, p);
+        v = DETNNI_LOG2 - detnni_down(p.v, -p.e);
+    } else {
+        p.e = 1 - n;
+        d.v = one + (u >> 1);
+        d.e = 2;
+        p = detnni_log_of(p, d);
+        if (b != a) return detnni_wide_float(0, 0, p.v, p.e);
+        v = detnni_down(p.v, -p.e);
+    }
+    if (b != a) return detnni_wide_float(0, 0, v, 0);
+    u = (uint64_t)m << (33 + e);
+    v += u;
+    return detnni_wide_float(0, (e < 0 ? 0 : m >> (31 - e)) + (v < u), v, 0);
+}
+#undef DETNNI_LARGE
+#undef DETNNI_LOG2
+#undef DETNNI_MAGNITUDE
+#undef DETNNI_TINY
+
+/* Those functions, and the others */
+#define DETNNI_INTEGER_LIST(F) F(exp) F(log) F(expm1) F(tanh) F(sigmoid) F(softplus) F(silu) F(silu_grad)
+#define DETNNI_BINARY64_LIST(F) F(log1p) F(erf) F(gelu) F(gelu_grad) F(sin2pi) F(cos2pi)
 
 /* ==== 10. Generators, initializers ====================================================================== */
 
@@ -3430,7 +3775,20 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
     } \
 }
 #endif
+#if DETNNI_ISA == DETNNI_ISA_SCALAR && DETNN_INTEGER_FUNCTIONS
+#define DETNNI_INTEGER_ARRAY(f) \
+DETNNI_FN float DETNNI_N(f##_1)(float x) { return detnni_integer_##f(x); } \
+DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
+{ \
+    size_t i; \
+    for (i = 0; i < n; i++) y[i] = detnni_integer_##f(x[i]); \
+}
+DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
+DETNNI_BINARY64_LIST(DETNNI_ARRAY)
+#undef DETNNI_INTEGER_ARRAY
+#else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
+#endif
 #undef DETNNI_ARRAY
 #undef DETNNI_ROUND
 
@@ -5604,7 +5962,7 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
         return detnni_fail(
             err, DETNN_ERROR_SHAPE,
             "desc.loss: cross_entropy needs 2 outputs or more, the net has 1 (binary_cross_entropy takes 1)");
-    if (!DETNNI_HAS(LOSSES) && d->loss != DETNN_CROSS_ENTROPY)
+    if (!DETNNI_HAS(LOSSES) && !d->predict_only && d->loss != DETNN_CROSS_ENTROPY)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.loss: this build's DETNN_FEATURES leave %s out",
                            detnni_loss_names[d->loss]);
     if (!(d->label_smoothing >= 0.0f && d->label_smoothing < 1.0f))
@@ -5613,9 +5971,8 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (!(d->huber_delta > 0.0f) || !detnni_finite(d->huber_delta))
         return detnni_fail(err, DETNN_ERROR_VALUE, "desc.huber_delta %g is not above 0 and finite",
                            (double)d->huber_delta);
-    r = detnni_check_optimizer(&d->optimizer, err);
-    if (r) return r;
-    r = detnni_check_schedule(&d->schedule, err);
+    r = d->predict_only ? DETNN_OK : detnni_check_optimizer(&d->optimizer, err);
+    if (!r && !d->predict_only) r = detnni_check_schedule(&d->schedule, err);
     if (r) return r;
     if (d->weights && !d->predict_only)
         return detnni_fail(err, DETNN_ERROR_VALUE,
@@ -7503,6 +7860,12 @@ static detnn_result detnni_check_data(const detnn_net *net, const detnn_data *da
     size_t i;
     if (!data) return detnni_fail(err, DETNN_ERROR_NULL, "data is null");
     if (!data->count) return detnni_fail(err, DETNN_ERROR_SIZE, "data.count is 0");
+    if (data->inputs && data->inputs != net->inputs)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "data.inputs is %z, the net has %z inputs", data->inputs,
+                           net->inputs);
+    if (data->outputs && data->outputs != net->outputs)
+        return detnni_fail(err, DETNN_ERROR_SHAPE, "data.outputs is %z, the net has %z outputs", data->outputs,
+                           net->outputs);
     if (data->get) {
         if (!net->batch_x)
             return detnni_fail(err, DETNN_ERROR_STATE, "a net made with desc.predict_only has no room for data.get");
@@ -10466,7 +10829,7 @@ static detnn_result detnni_check_files(detnn_error *err)
 
 static void *detnni_alloc(const detnn_allocator *a, size_t size)
 {
-    if (a->alloc) return a->alloc(a->user, size);
+    if (a->alloc) return a->alloc(a->user, size ? size : 1);
 #if DETNN_NO_MALLOC
     return 0;
 #else
@@ -10477,7 +10840,7 @@ static void *detnni_alloc(const detnn_allocator *a, size_t size)
 static void detnni_release(const detnn_allocator *a, void *memory, size_t size)
 {
     if (!memory) return;
-    if (a->alloc) a->release(a->user, memory, size);
+    if (a->alloc) a->release(a->user, memory, size ? size : 1);
 #if !DETNN_NO_MALLOC
     else free(memory);
 #endif
@@ -10892,6 +11255,7 @@ typedef struct detnni_file {
     size_t size, data;   /* data: where the header ends and the tensors' bytes begin */
     size_t tensors, entries; /* entries: tensors and perhaps the metadata */
     size_t next;         /* the entry from which the next one is looked for */
+    size_t unknown;      /* where a key detnn.* that this version has not begins, or 0 */
     uint64_t looked;     /* bytes read so far in looking for entries */
     detnni_span value[DETNNI_KEY_COUNT]; /* of the metadata; null where there is none */
     const char *wrong;   /* what is wrong at the byte `place` */
@@ -11043,7 +11407,7 @@ static int detnni_take_metadata(detnni_file *f, size_t *at)
             if (f->value[k].p && f->value[k].p != value.p) return detnni_wrong(f, where, "a key of the metadata twice");
             f->value[k] = value;
         } else if (detnni_starts(key, "detnn.")) {
-            return detnni_wrong(f, where, "an unknown key detnn.* in the metadata");
+            f->unknown = where;
         }
         detnni_space(f, at);
         more = *at < f->data && f->bytes[*at] == ',';
@@ -11460,6 +11824,8 @@ static detnn_result detnni_check_described(const detnni_file *f, detnn_error *er
     if (!r) r = detnni_scan_end(&contract, "detnn.contract", err);
     if (!r) r = detnni_check_version(number[0], number[1], err);
     if (r) return r;
+    if (f->unknown)
+        return detnni_fail(err, DETNN_ERROR_DATA, "byte %z: an unknown key detnn.* in the metadata", f->unknown);
     detnni_sha_start(&sha);
     for (k = 0; k < DETNNI_KEY_COUNT; k++) {
         if (!f->value[k].p) {
@@ -11503,9 +11869,58 @@ static detnn_result detnni_describe(const detnni_file *f, detnn_net_desc *d, siz
 
 static int detnni_is_described(const detnni_file *f)
 {
-    int k, any = 0;
+    int k, any = f->unknown != 0;
     for (k = 0; k < DETNNI_KEY_COUNT; k++) any |= f->value[k].p != 0;
     return any;
+}
+
+/* The training state in the metadata. */
+static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
+                                     char digest[DETNN_DIGEST_TEXT], detnn_error *err)
+{
+    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
+    detnn_result r;
+    DETNNI_ZERO(s, sizeof *s);
+    *keep_best = 0;
+    detnni_skip(&w, "step ");
+    s->step = detnni_number(&w);
+    detnni_skip(&w, " epoch ");
+    s->epoch = detnni_number(&w);
+    detnni_skip(&w, " adapted ");
+    s->adapted = (uint32_t)detnni_flag(&w);
+    r = detnni_scan_end(&w, "detnn.trained", err);
+    if (r || !f->value[DETNNI_KEY_STATE].p) return r;
+    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
+    detnni_skip(&w, "position ");
+    s->position = detnni_number(&w);
+    detnni_skip(&w, " samples ");
+    s->samples = detnni_number(&w);
+    detnni_skip(&w, " learning_rate ");
+    s->learning_rate = detnni_float_word(&w);
+    detnni_skip(&w, " loss_sum ");
+    s->loss_sum = detnni_double(detnni_hex_word(&w, 16));
+    detnni_skip(&w, " correct ");
+    s->correct = detnni_number(&w);
+    detnni_skip(&w, " best ");
+    s->best_loss = detnni_float_word(&w);
+    detnni_skip(&w, " ");
+    s->best_epoch = detnni_number(&w);
+    detnni_skip(&w, " ");
+    s->stale = detnni_number(&w);
+    detnni_skip(&w, " keep_best ");
+    *keep_best = detnni_flag(&w);
+    detnni_skip(&w, " has_best ");
+    s->has_best = (uint32_t)detnni_flag(&w);
+    detnni_skip(&w, " digest ");
+    detnni_digest_word(&w, digest);
+    r = detnni_scan_end(&w, "detnn.state", err);
+    if (r) return r;
+    if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
+        s->step >> 62 || s->epoch >> 62 ||
+        (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
+        (s->has_best && !*keep_best))
+        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.state has numbers that no training reaches");
+    return DETNN_OK;
 }
 
 DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t size, detnn_net_desc *desc,
@@ -11514,6 +11929,9 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
     detnni_file f;
     detnn_net_desc d;
     detnni_scan w;
+    detnni_state state;
+    char digest[DETNN_DIGEST_TEXT];
+    int keep_best = 0;
     size_t i, count = 0;
     detnn_result r = detnni_check_files(err);
     if (r) return r;
@@ -11525,7 +11943,9 @@ DETNNI_NOINLINE static detnn_result detnni_file_desc(const void *bytes, size_t s
         return detnni_fail(err, DETNN_ERROR_DATA,
                            "the file has no description (it is not of detnn): make the net and use detnn_load_into");
     r = detnni_describe(&f, &d, &count, err);
+    if (!r) r = detnni_get_state(&f, &state, &keep_best, digest, err);
     if (r) return r;
+    d.keep_best = keep_best;
     desc->layer_count = count;
     if (count > layers_max || !layers)
         return detnni_fail(err, DETNN_ERROR_MEMORY, "the net has %z layers, there is room for %z", count,
@@ -11622,54 +12042,6 @@ static detnn_result detnni_check_same_layers(const detnni_file *f, const detnn_n
     return DETNN_OK;
 }
 
-/* The training state in the metadata. */
-static detnn_result detnni_get_state(const detnni_file *f, detnni_state *s, int *keep_best,
-                                     char digest[DETNN_DIGEST_TEXT], detnn_error *err)
-{
-    detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TRAINED]);
-    detnn_result r;
-    DETNNI_ZERO(s, sizeof *s);
-    *keep_best = 0;
-    detnni_skip(&w, "step ");
-    s->step = detnni_number(&w);
-    detnni_skip(&w, " epoch ");
-    s->epoch = detnni_number(&w);
-    detnni_skip(&w, " adapted ");
-    s->adapted = (uint32_t)detnni_flag(&w);
-    r = detnni_scan_end(&w, "detnn.trained", err);
-    if (r || !f->value[DETNNI_KEY_STATE].p) return r;
-    w = detnni_scan_of(f->value[DETNNI_KEY_STATE]);
-    detnni_skip(&w, "position ");
-    s->position = detnni_number(&w);
-    detnni_skip(&w, " samples ");
-    s->samples = detnni_number(&w);
-    detnni_skip(&w, " learning_rate ");
-    s->learning_rate = detnni_float_word(&w);
-    detnni_skip(&w, " loss_sum ");
-    s->loss_sum = detnni_double(detnni_hex_word(&w, 16));
-    detnni_skip(&w, " correct ");
-    s->correct = detnni_number(&w);
-    detnni_skip(&w, " best ");
-    s->best_loss = detnni_float_word(&w);
-    detnni_skip(&w, " ");
-    s->best_epoch = detnni_number(&w);
-    detnni_skip(&w, " ");
-    s->stale = detnni_number(&w);
-    detnni_skip(&w, " keep_best ");
-    *keep_best = detnni_flag(&w);
-    detnni_skip(&w, " has_best ");
-    s->has_best = (uint32_t)detnni_flag(&w);
-    detnni_skip(&w, " digest ");
-    detnni_digest_word(&w, digest);
-    r = detnni_scan_end(&w, "detnn.state", err);
-    if (r) return r;
-    if (!detnni_positive(s->learning_rate) || !detnni_finite(s->learning_rate) || s->position > s->samples ||
-        (detnni_double_bits(s->loss_sum) >> 52 & 0x7ff) == 0x7ff || detnni_nan(s->best_loss) ||
-        (s->has_best && !*keep_best))
-        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.state has numbers that no training reaches");
-    return DETNN_OK;
-}
-
 /* Checks every tensor that there should be, that there are no others, and that they fill the file. */
 static detnn_result detnni_check_tensors(detnni_file *f, const detnn_net *net, unsigned groups, detnn_error *err)
 {
@@ -11762,7 +12134,7 @@ static detnn_result detnni_check_values(detnni_file *f, const detnn_net *net, un
 }
 
 /* Predicts the test vector with the weights in the file, the net unchanged, in chain order as the contract has it. */
-static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *err)
+static detnn_result detnni_replay(detnni_file *f, detnn_net *net, int made, detnn_error *err)
 {
     detnni_scan w = detnni_scan_of(f->value[DETNNI_KEY_TEST]);
     float *x = net->a, *y = net->b, *t;
@@ -11772,7 +12144,12 @@ static detnn_result detnni_replay(detnni_file *f, detnn_net *net, detnn_error *e
     for (i = 0; i < net->inputs; i++) x[i] = detnni_float_word(&w);
     detnni_slot_start(&slot[0]);
     (void)detnni_slot_next(net, 1u << DETNNI_WEIGHTS, &slot[0]);
-    for (i = 0; i < net->desc.layer_count; i++) {
+    if (made) { /* it holds the weights already: as detnn_predict would */
+        const detnni_crew crew = detnni_own_crew(net);
+        const float *out = detnni_infer(net, &crew, x, 1, 0, net->a, net->b, 0);
+        if (out == y) x = y;
+    }
+    for (i = 0; !made && i < net->desc.layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
         int second = l->bias_size != 0;
         if (l->kernel_size) {
@@ -11820,10 +12197,12 @@ static float *detnni_group(const detnn_net *net, int group)
 }
 
 /* Everything is checked first; then nothing can fail. */
-static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn_load_desc *d, detnn_error *err)
+static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn_load_desc *d, int made,
+                                     detnn_error *err)
 {
     const int described = detnni_is_described(f), stored = f->value[DETNNI_KEY_STATE].p != 0;
     const int take = stored && !d->weights_only && DETNNI_HAS(TRAINING) && !net->desc.predict_only;
+    const int test = described && f->value[DETNNI_KEY_TEST].p && !d->skip_test;
     unsigned groups = 1u << DETNNI_WEIGHTS;
     char digest[DETNN_DIGEST_TEXT], state_digest[DETNN_DIGEST_TEXT];
     detnni_sha sha;
@@ -11851,9 +12230,10 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         if (r) return r;
         if (!state.adapted && net->desc.layers[0].kind != DETNN_LAYER_STANDARDIZE)
             return detnni_fail(err, DETNN_ERROR_DATA, "detnn.trained: adapted is 0, there is no standardize layer");
-        if (take && state.has_best && !net->best)
+        if (take && keep_best != (net->best != 0))
             return detnni_fail(err, DETNN_ERROR_STATE,
-                               "the file has the weights of the best epoch: the net needs desc.keep_best");
+                               "the training state is of a net with desc.keep_best %z, this one has %z",
+                               (size_t)keep_best, (size_t)(net->best != 0));
         if (stored) {
             int moments = detnni_moments(&desc.optimizer);
             if (moments > 0) groups |= 1u << DETNNI_MOMENT1;
@@ -11883,8 +12263,8 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
                 return detnni_fail(err, DETNN_ERROR_DATA,
                                    "the training state is damaged: its digest is %s, not that of detnn.state", digest);
         }
-        if (f->value[DETNNI_KEY_TEST].p && !d->skip_test) {
-            r = detnni_replay(f, net, err);
+        if (!made && test) {
+            r = detnni_replay(f, net, 0, err);
             if (r) return r;
         }
     }
@@ -11908,7 +12288,7 @@ static detnn_result detnni_load_into(detnn_net *net, detnni_file *f, const detnn
         net->state->adapted = described ? state.adapted : 1;
     }
     net->magnitude = 0x7f800000;
-    return DETNN_OK;
+    return made && test ? detnni_replay(f, net, 1, err) : DETNN_OK;
 }
 
 /* What of a description no file has. */
@@ -11959,6 +12339,9 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
                                "detnn.layers: up to layer %z the net needs more weights than the %z bytes of data hold",
                                i, f->size - f->data);
     }
+    if (!need && desc.inputs > f->size)
+        return detnni_fail(err, DETNN_ERROR_DATA, "detnn.net: %z inputs, and no weights in a file of %z bytes",
+                           desc.inputs, f->size);
     room = detnni_product(count, sizeof *layers, &overflow);
     layers = overflow || !count ? 0 : (detnn_layer *)detnni_alloc(&d->allocator, room);
     if (!count) return detnni_fail(err, DETNN_ERROR_DATA, "detnn.layers: there are none");
@@ -11969,16 +12352,23 @@ static detnn_result detnni_load_new(detnn_net **net, detnni_file *f, const detnn
     desc.layers = layers;
     desc.layer_count = count;
     detnni_machine(&desc, d);
-    desc.keep_best = d->keep_best || (keep_best && !d->weights_only);
+    desc.keep_best = f->value[DETNNI_KEY_STATE].p && !d->weights_only ? keep_best : d->keep_best;
     desc.trace = d->trace;
     desc.predict_only = d->predict_only;
     r = detnni_net_size(&desc, &size, err);
     if (!r && size > d->memory_max)
         r = detnni_fail(err, DETNN_ERROR_MEMORY, "the net needs %z bytes, memory_max is %z", size, d->memory_max);
+    for (i = 0; i < count; i++) layers[i].kernel.kind = layers[i].bias.kind = DETNN_ZEROS; /* not drawn, but loaded */
     if (!r) r = detnni_net_create(net, &desc, err);
+    w = detnni_scan_of(f->value[DETNNI_KEY_LAYERS]);
+    for (i = 0; !r && i < count; i++) {
+        (void)detnni_get_layer(&w, &layers[i]);
+        (*net)->layers[i].d = layers[i];
+        ((detnn_layer *)(*net)->desc.layers)[i] = layers[i];
+    }
     detnni_release(&d->allocator, layers, room);
     if (r) return r;
-    r = detnni_load_into(*net, f, d, err);
+    r = detnni_load_into(*net, f, d, 1, err);
     if (!r) return DETNN_OK;
     detnn_net_destroy(*net);
     *net = 0;
@@ -11996,7 +12386,7 @@ DETNNI_NOINLINE static detnn_result detnni_load_memory(detnn_net **made, detnn_n
     if (!r && !d.allocator.alloc != !d.allocator.release)
         r = detnni_fail(err, DETNN_ERROR_NULL, "allocator: alloc and release go together");
     if (!r) r = detnni_open(&f, bytes, size, err);
-    if (!r) r = made ? detnni_load_new(made, &f, &d, err) : detnni_load_into(net, &f, &d, err);
+    if (!r) r = made ? detnni_load_new(made, &f, &d, err) : detnni_load_into(net, &f, &d, 0, err);
     return r ? r : detnni_ok(err);
 }
 
@@ -12553,6 +12943,8 @@ static int detnni_is_new(detnn_net *net)
     for (i = 0; i < net->desc.layer_count; i++) {
         const detnni_layer *l = &net->layers[i];
         float *g = net->gradients + l->kernel;
+        for (e = 0; l->d.kind == DETNN_LAYER_STANDARDIZE && e < l->inputs; e++)
+            if (net->weights[l->kernel + e] != 0.0f || net->weights[l->bias + e] != 1.0f) same = 0;
         if (l->d.kind != DETNN_LAYER_DENSE) continue;
         detnni_fill(DETNNI_KERNELS(net), &l->d.kernel, net->desc.seed, (uint32_t)i, DETNNI_KERNEL, l->inputs, l->inputs,
                     l->outputs, g);
@@ -12600,6 +12992,7 @@ static int detnni_receipt_epoch(void *user, detnn_net *net, const detnn_progress
         detnni_scan *w = p->expected;
         if (!detnni_word_is(w, "epoch ")) { /* it had ended before */
             p->parted = 1;
+            p->theirs[0] = 0;
             return DETNN_PAUSE;
         }
         detnni_skip(w, "epoch ");
@@ -12663,6 +13056,8 @@ static detnn_result detnni_receipt_to(detnn_net *net, const detnn_data *data, co
     if (r) return r;
     detnni_receipt_line(p, "validation", fit->validation ? fit->validation->count : 0, digest);
     detnni_receipt_line(p, "start", UINT64_MAX, detnn_state_digest(net, digest));
+    detnni_sink_flush(s);
+    if (s->failed) return DETNN_OK; /* said by the caller, before anything is trained */
     f = *fit;
     f.on_epoch = detnni_receipt_epoch;
     f.user = p;
@@ -12799,6 +13194,10 @@ DETNNI_NOINLINE static detnn_result detnni_verify(const char *receipt, size_t le
     if (r) return r;
     if (!receipt) return detnni_fail(err, DETNN_ERROR_NULL, "receipt is null");
     text.p = (const unsigned char *)receipt;
+    if ((data && !(data->inputs && data->outputs)) || (validation && !(validation->inputs && validation->outputs)))
+        return detnni_fail(err, DETNN_ERROR_VALUE,
+                           "detnn_verify_receipt: data.inputs and data.outputs must be given, as the receipt says what "
+                           "the net is");
     text.n = length;
     w = detnni_scan_of(text);
     if (length >= 71) w.at = length - 71; else w.bad = 1; /* "check ", 64 digits, line end */
@@ -12952,6 +13351,10 @@ static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_erro
 {
     size_t length = 0;
     int i, error = 0;
+#if defined(__unix__) || defined(__APPLE__)
+    struct stat old;
+    int there;
+#endif
     if (!path || !*path) return detnni_fail(err, DETNN_ERROR_NULL, "path is null or empty");
     while (path[length] && length <= DETNNI_PATH_MAX) length++;
     if (length > DETNNI_PATH_MAX)
@@ -12959,6 +13362,11 @@ static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_erro
     o->path = path;
     o->file = 0;
     o->error = 0;
+#if defined(__unix__) || defined(__APPLE__)
+    there = !stat(path, &old);
+    if (there && !S_ISREG(old.st_mode))
+        return detnni_fail(err, DETNN_ERROR_FILE, "%s is a folder, pipe or device, not a file to replace", path);
+#endif
     for (i = 0; i < 100 && !o->file; i++) { /* a name that no other process, thread or earlier crash has */
         detnni_text t;
         t.p = o->other;
@@ -12971,6 +13379,9 @@ static detnn_result detnni_out_begin(detnni_out *o, const char *path, detnn_erro
         error = errno;
         if (!o->file && error != EEXIST) break;
     }
+#if defined(__unix__) || defined(__APPLE__)
+    if (o->file && there) (void)chmod(o->other, old.st_mode & 0777); /* as private as the old one */
+#endif
     if (o->file) return DETNN_OK;
     return detnni_fail(err, DETNN_ERROR_FILE, "cannot create a file beside %s (errno %z)", path, (size_t)error);
 }
@@ -13161,10 +13572,12 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 
 /* ==== End: nothing private stays defined ================================================================ */
 
+#undef DETNNI_ALWAYS
 #undef DETNNI_ATOMIC_ADD
 #undef DETNNI_ATOMIC_GET
 #undef DETNNI_ATOMIC_SET
 #undef DETNNI_ATOMIC_SWAP
+#undef DETNNI_BINARY64_LIST
 #undef DETNNI_BOTH
 #undef DETNNI_BOTH_DATA
 #undef DETNNI_COLUMN_LEVELS
@@ -13186,6 +13599,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_HAS
 #undef DETNNI_HEADER_MAX
 #undef DETNNI_INLINE
+#undef DETNNI_INTEGER_LIST
 #undef DETNNI_ISA_AVX2
 #undef DETNNI_ISA_AVX512
 #undef DETNNI_ISA_CUDA
@@ -13198,9 +13612,9 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_MAGIC_NET
 #undef DETNNI_NEON
 #undef DETNNI_NOINLINE
-#undef DETNNI_ON_GPU
 #undef DETNNI_ONE
 #undef DETNNI_ONE_SET
+#undef DETNNI_ON_GPU
 #undef DETNNI_PATH_MAX
 #undef DETNNI_PROCESS
 #undef DETNNI_RARE
@@ -13211,14 +13625,23 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_TERMINAL
 #undef DETNNI_TEXT
 #undef DETNNI_THREAD
+#undef DETNNI_TO32
+#undef DETNNI_TO64
 #undef DETNNI_UNUSED
 #undef DETNNI_WASM
 #undef DETNNI_X86
 #undef DETNNI_X87
-#undef DETNNI_TO32
-#undef DETNNI_TO64
 #undef DETNNI_ZERO
 #undef detnni_fail
+#undef detnni_gpu_begin
+#undef detnni_gpu_best
+#undef detnni_gpu_changed
+#undef detnni_gpu_close
+#undef detnni_gpu_end
+#undef detnni_gpu_evaluate
+#undef detnni_gpu_fetch
+#undef detnni_gpu_predict
+#undef detnni_gpu_train
 #undef detnni_join
 #undef detnni_lock
 #undef detnni_pause

@@ -20,7 +20,7 @@ run() {
         [ $2/impl.o -nt $2/detnn.h ] || $CC $options ${flags:-} -I$2 -c $work/impl.c -o $2/impl.o || return 2
         $CC $work/$1.o $2/impl.o -o $2/$1 -lpthread -lm || return 2
     else
-        $CC $options -I$2 -Itests tests/test_$1.c -o $2/$1 -lpthread -lm || return 2
+        $CC $options ${flags:-} -I$2 -Itests tests/test_$1.c -o $2/$1 -lpthread -lm || return 2
     fi
     sh -c "timeout 60 $2/$1 >$2/out 2>&1; exit \$?" 2>/dev/null # a crash is a failure, and needs no more words
 }
@@ -106,6 +106,14 @@ broken hosts "no guard at the entry points" 's/if \(\(csr & 0xffc0\) != wanted\)
 broken hosts "no guard after callbacks" 's/^( *)\(void\)detnni_fp_enter\(\);.*$/\1;/'
 broken hosts "training from a callback" 's/^( *)net->busy = 1;$/\1net->busy = 0;/'
 broken hosts "sizes that wrap" 's/if \(a->used > most - 64 \|\| bytes > most - start\)/if (bytes > most - start)/; s/a\.overflow \|\| a\.used > \(size_t\)-1 \/ 2 - 64/a.overflow/'
+
+# ---- Elementary functions in integers ----
+integers=hard:-DDETNN_INTEGER_FUNCTIONS=1
+broken $integers "a product short of one word" 's/ \+ \(\(uint64_t\)al \* bh >> 32\);/;/'
+broken $integers "a reciprocal that starts too high" 's/ - \(uint64_t\)h \* r - r\) >> 17/ - (uint64_t)h * r) >> 17/'
+broken $integers "1 - e^-a by subtraction near 0" 's/if \(rest && \(\*n \|\| x >> 60\)\)/if (rest)/'
+broken $integers "ties of sigmoid to even" 's/\(-34 - 3 \* n\)\) - 1;/(-34 - 3 * n));/'
+broken $integers "log(2) to 56 bits" 's/0xb17217f7d1cf79acu/0xb17217f7d1cf7900u/'
 
 # ---- Threads ----
 broken threads "a task that leaves its last row to nobody" 's/p\.to = detnni_cut\(l->inputs, 16, b->tasks, i \+ 1\);/p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1) - (i > 0);/'

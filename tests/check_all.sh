@@ -34,17 +34,27 @@ golden() { # FLAGS COMPILER RUNNER ID: the golden trainings, by all sets of kern
     $cc $flags -I. -x "${lang:-c}" tests/golden.c -o "$id" || return 1
     for isa in "" "--isa plain" "--parts" "--workers 2" "--workers 64"; do $run "$id" $isa --check tests/golden.txt || return 1; done
 }
-every_test() { # FLAGS COMPILER RUNNER ID: all test programs
-    local flags=$1 cc=$2 run=$3 id=$4 t
+implementation() { # FLAGS COMPILER ID: an object for tests to link
+    printf '#define DETNN_THREADS 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$3.impl.c"
+    $2 $1 -I. -x "${lang:-c}" -c "$3.impl.c" -o "$3.o"
+}
+every_test() { # FLAGS COMPILER RUNNER ID: all test programs; as make check, those about the sets alone have all of them
+    local flags=$1 cc=$2 run=$3 id=$4 t how
+    implementation "$flags" "$cc" "$id" || return 1
     for t in $tests; do
-        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -o "$id.run" -lpthread -lm && $run "$id.run" || { echo "$t"; return 1; }
+        how=
+        case $t in *kernels.c | *hard.c) ;; *) how=-DDETNN_PORTABLE=1 ;; esac
+        grep -q detnni_ "$t" || how="-DTEST_LINKED $id.o"
+        $cc $flags -I. -Itests -x "${lang:-c}" "$t" -x none $how -o "$id.run" -lpthread -lm && $run "$id.run" ||
+            { echo "$t"; return 1; }
     done
 }
 warnings() { # COMPILER STANDARD LANGUAGE ID: no warning, with the implementation and without
     printf '#include "detnn.h"\nint main(void) { return 0; }\n' >"$4.c"
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return 0; }\n' >"$4.i.c"
-    $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.c" -o "$4.o" && $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.i.c" -o "$4.o" &&
-        $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -DDETNN_STATIC=1 -c "$4.i.c" -o "$4.o"
+    case $2 in c99 | c++11) o=-O2 ;; *) o=-O0 ;; esac # some need optimisation, which takes long
+    $1 -std="$2" -x "$3" $warn -Werror -I. -O2 -c "$4.c" -o "$4.o" && $1 -std="$2" -x "$3" $warn -Werror -I. $o -c "$4.i.c" -o "$4.o" &&
+        $1 -std="$2" -x "$3" $warn -Werror -I. -DDETNN_STATIC=1 -c "$4.i.c" -o "$4.o"
 }
 # Every warning that clang has, but: padding of structs; kinds that default takes in; functions and tables that some
 # builds do not use and are marked so; == of floats that is meant; declarations among statements, C's plain arrays and
@@ -83,7 +93,8 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
     for f in 0xfffe 0xfffd 0xfffb 0xfff7 0xffef 0xffdf 0xffbf 0xff7f 0xfeff 0xfdff 0xfbff 0xf7ff 0xefff 0xdfff 0xbfff 0x7fff 0x0000 0x0001; do
         gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f "$1.c" -o "$1" && "$1" || { echo "DETNN_FEATURES=$f"; return 1; }
     done
-    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 "-DDETNN_FREESTANDING=1 -ffreestanding"; do
+    for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1 \
+        "-DDETNN_FREESTANDING=1 -ffreestanding"; do
         gcc -std=c99 $warn -Werror -O1 -I. $f "$1.c" -o "$1" && "$1" || { echo "$f"; return 1; }
     done
 }
@@ -93,13 +104,12 @@ prove() { # FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary f
 threads() { # ID: no data race
     local t
     for t in test_symptoms test_memory test_threads; do
-        clang -O1 -g -fsanitize=thread -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
+        clang -O1 -g -fsanitize=thread -DDETNN_PORTABLE=1 -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
     done
 }
 fast() { # COMPILER ID: the implementation under -Ofast, the tests that link it not
     local t
-    printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$2.c"
-    $1 -Ofast -I. -c "$2.c" -o "$2.o" || return 1
+    implementation -Ofast "$1" "$2" || return 1
     for t in $tests; do
         grep -q detnni_ "$t" && continue
         $1 -O0 -DTEST_LINKED -I. -Itests "$t" "$2.o" -o "$2" -lpthread -lm && "$2" || { echo "$t"; return 1; }
@@ -110,7 +120,7 @@ drawn() { # FLAGS COMPILER RUNNER ID: the demo on digits that it draws itself
 }
 oracle() { python3 tests/oracle.py >"$1.txt" && diff "$1.txt" tests/golden.txt; }
 leaks() { # ID: nothing but what the manual names stays defined, and only detnn_ symbols are exported
-    echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -x c - | awk '/#define DETNNI_/ { print $2 }' |
+    echo '#include "detnn.h"' | gcc -E -dM -I. -DDETNN_IMPLEMENTATION -DDETNN_THREADS=1 -x c - | awk '/#define (DETNNI_|detnni_)/ { print $2 }' |
         grep -vxE 'DETNNI_(ALPHA\(activation\)|START|DONE)'
     [ $? = 1 ] || return 1
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >"$1.c"
@@ -121,6 +131,10 @@ script() { bash "$@"; }
 lang=c++
 row "every test: g++ -std=c++11 -O1" g++ every_test "-std=c++11 $warn -Werror -O1" g++ ""
 lang=c
+row "golden: plain C only, functions in integers" gcc golden "-O2 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1" gcc ""
+row "golden: functions in integers, clang" clang golden "-O2 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1" clang ""
+tests="tests/test_hard.c tests/test_kernels.c tests/test_selftest.c" row "numeric tests: functions in integers, undefined behaviour" clang every_test \
+    "-std=c99 -O1 -g -DDETNN_INTEGER_FUNCTIONS=1 -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
 row "every test: clang, address and undefined behaviour" clang every_test \
     "-std=c99 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
 row "tests of threads: clang, thread sanitizer" clang threads
@@ -150,6 +164,8 @@ row "MSVC's dialect: C" clang-16 msvc c11 c
 row "MSVC's dialect: C++" clang-16 msvc c++14 c++
 row "elementary functions: a sample, every set of kernels" gcc prove "" ""
 row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
+row "elementary functions: a sample, in integers" gcc prove -DDETNN_INTEGER_FUNCTIONS=1 \
+    "-v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks
 row "CUDA: nvcc where it is, kernels on the CPU" g++ script tests/cuda.sh

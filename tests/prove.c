@@ -30,7 +30,9 @@
 #define NODES 8 /* run() below writes the polynomial out */
 #define BLOCK 1024
 #define UNIT_BITS 20
-#if defined(__FMA__)
+#if DETNN_INTEGER_FUNCTIONS
+#define BUILD "integers"
+#elif defined(__FMA__)
 #define BUILD "fma"
 #else
 #define BUILD "plain"

@@ -74,7 +74,7 @@ static unsigned char file[40000], other[40000];
 
 static char *path_of(const char *name)
 {
-    static char path[2][128];
+    static char path[2][400];
     static int turn;
     turn = !turn;
     snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
@@ -881,6 +881,8 @@ static void receipts(void)
     uint64_t epochs;
     size_t n, i;
     int kind;
+    data.inputs = part.inputs = getter.inputs = SMALL_INPUTS;
+    data.outputs = part.outputs = getter.outputs = SMALL_CLASSES;
     for (kind = 0; kind < 6; kind++) {
         detnn_net_desc desc = small_desc();
         detnn_fit_desc fit = small_fit(5);
@@ -904,6 +906,14 @@ static void receipts(void)
     getter.count = data.count;
     getter.user = &data;
     CHECKF(!detnn_verify_receipt_text(receipt, n, &getter, NULL, NULL, &epochs, &err) && epochs == 5, "%s", err.text);
+    /* data of another width than the receipt's net, or of unknown width */
+    data.inputs++;
+    r = detnn_verify_receipt_text(receipt, n, &data, NULL, NULL, &epochs, &err);
+    CHECKF(r == DETNN_ERROR_SHAPE && strstr(err.text, "data.inputs is 6, the net has 5"), "%s", err.text);
+    data.inputs = 0;
+    r = detnn_verify_receipt_text(receipt, n, &data, NULL, NULL, &epochs, &err);
+    CHECKF(r == DETNN_ERROR_VALUE && strstr(err.text, "must be given"), "%s", err.text);
+    data.inputs = SMALL_INPUTS;
     /* damage */
     for (i = 0; i < n; i += whole ? 1 : 13) {
         char c = receipt[i];
