@@ -91,7 +91,8 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
     local f
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return detnn_selftest(0) != DETNN_OK; }\n' >"$1.c"
     for f in 0xfffe 0xfffd 0xfffb 0xfff7 0xffef 0xffdf 0xffbf 0xff7f 0xfeff 0xfdff 0xfbff 0xf7ff 0xefff 0xdfff 0xbfff 0x7fff 0x0000 0x0001; do
-        gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f "$1.c" -o "$1" && "$1" || { echo "DETNN_FEATURES=$f"; return 1; }
+        gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f -DDETNN_PORTABLE=1 "$1.c" -o "$1" && "$1" ||
+            { echo "DETNN_FEATURES=$f"; return 1; }
     done
     for f in -DDETNN_NO_STDIO=1 -DDETNN_NO_MALLOC=1 -DDETNN_PORTABLE=1 -DDETNN_INTEGER_FUNCTIONS=1 \
         "-DDETNN_FREESTANDING=1 -ffreestanding"; do
