@@ -178,12 +178,13 @@ row "x86-64: clang 14, loads an object linked with -Ofast" clang-14 loaded clang
 
 # ---- x86, 32 bits ----
 
-row "x86: gcc -m32 -msse2 -mfpmath=sse" gcc c "gcc -O2 -m32 -msse2 -mfpmath=sse"
-row "x86: gcc -m32, for the 387" gcc c "gcc -O2 -m32"
+m32="-m32 -idirafter /usr/include/$(gcc -print-multiarch)" # where Debian has <asm/errno.h> for both
+row "x86: gcc -m32 -msse2 -mfpmath=sse" gcc c "gcc -O2 $m32 -msse2 -mfpmath=sse"
+row "x86: gcc -m32, for the 387" gcc c "gcc -O2 $m32"
 # (-O3 there is beyond gcc 12: an internal error where 387 code calls clones of SSE functions.)
-row "x86: gcc -m32 -ffast-math, for the 387" gcc c "gcc -m32 -O2 -ffast-math"
-row "x86: clang 14 -m32 -msse2" clang-14 c "clang-14 -O2 -m32 -msse2 $plain"
-row "x86: clang 14 -m32 -mno-sse, for the 387" clang-14 refused "clang-14 -O2 -m32 -mno-sse"
+row "x86: gcc -m32 -ffast-math, for the 387" gcc c "gcc $m32 -O2 -ffast-math"
+row "x86: clang 14 -m32 -msse2" clang-14 c "clang-14 -O2 $m32 -msse2 $plain"
+row "x86: clang 14 -m32 -mno-sse, for the 387" clang-14 refused "clang-14 -O2 $m32 -mno-sse"
 row "x86: i686-linux-gnu-gcc -O2 (qemu)" "i686-linux-gnu-gcc qemu-i386" c "i686-linux-gnu-gcc -O2 -static $plain" qemu-i386
 
 # ---- Windows ----
