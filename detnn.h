@@ -2314,7 +2314,7 @@ static DETNNI_UNUSED uint64_t detnni_exp_of(uint32_t a, int up, int *n, detnni_w
 #define DETNNI_TINY  0x30800000 /* 2^-30 */
 #define DETNNI_LARGE 0x43000000 /* 128 */
 
-static DETNNI_UNUSED float detnni_integer_exp(float x)
+static inline DETNNI_UNUSED float detnni_integer_exp(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
     uint64_t p;
@@ -2325,7 +2325,7 @@ static DETNNI_UNUSED float detnni_integer_exp(float x)
     return detnni_wide_float(0, 0, p, 1 - n);
 }
 
-static DETNNI_UNUSED float detnni_integer_expm1(float x)
+static inline DETNNI_UNUSED float detnni_integer_expm1(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
     detnni_wide rest, p;
@@ -2339,7 +2339,7 @@ static DETNNI_UNUSED float detnni_integer_expm1(float x)
 }
 
 /* (1 - e^-2a) / (1 + e^-2a) */
-static DETNNI_UNUSED float detnni_integer_tanh(float x)
+static inline DETNNI_UNUSED float detnni_integer_tanh(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
     detnni_wide rest;
@@ -2377,13 +2377,13 @@ static DETNNI_UNUSED detnni_wide detnni_sigmoid_of(uint32_t b)
     return y;
 }
 
-static DETNNI_UNUSED float detnni_integer_sigmoid(float x)
+static inline DETNNI_UNUSED float detnni_integer_sigmoid(float x)
 {
     const detnni_wide y = detnni_sigmoid_of(detnni_float_bits(x));
     return detnni_nan(x) ? x : detnni_wide_float(0, 0, y.v, y.e);
 }
 
-static DETNNI_UNUSED float detnni_integer_silu(float x)
+static inline DETNNI_UNUSED float detnni_integer_silu(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b);
     const detnni_wide y = detnni_sigmoid_of(b);
@@ -2393,7 +2393,7 @@ static DETNNI_UNUSED float detnni_integer_silu(float x)
 }
 
 /* With p = e^-|x|, q = 1 + p: f = p (q - |x|) / q^2 for x < 0, else 1 - f; 1/2 + x/2 and less for the smallest x */
-static DETNNI_UNUSED float detnni_integer_silu_grad(float x)
+static inline DETNNI_UNUSED float detnni_integer_silu_grad(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
     const int e = (int)(a >> 23) - 127, s = e < 0 ? 0 : e;
@@ -2440,7 +2440,7 @@ static DETNNI_UNUSED detnni_wide detnni_log_of(detnni_wide a, detnni_wide b)
 #define DETNNI_LOG2 0xb17217f7d1cf79acu
 
 /* x = 2^k z, sqrt(1/2) < z < sqrt(2) */
-static DETNNI_UNUSED float detnni_integer_log(float x)
+static inline DETNNI_UNUSED float detnni_integer_log(float x)
 {
     const uint32_t one = 0x80000000u;
     uint32_t b = detnni_float_bits(x), z, n;
@@ -2475,7 +2475,7 @@ static DETNNI_UNUSED float detnni_integer_log(float x)
 }
 
 /* max(x, 0) + log(1 + p), p = e^-|x|: for p > sqrt(2) - 1 the log is log(2) - log(2 / (1 + p)) */
-static DETNNI_UNUSED float detnni_integer_softplus(float x)
+static inline DETNNI_UNUSED float detnni_integer_softplus(float x)
 {
     const uint32_t b = detnni_float_bits(x), a = DETNNI_MAGNITUDE(b), m = a << 8 | 0x80000000u;
     const uint64_t one = (uint64_t)1 << 63;
@@ -13557,8 +13557,8 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
                                             const detnn_load_desc *desc, uint64_t *epochs, detnn_error *err)
 {
     const detnn_load_desc d = desc ? *desc : detnn_load_desc_default();
-    unsigned char *bytes;
-    size_t size;
+    unsigned char *bytes = 0;
+    size_t size = 0;
     detnn_result r = detnni_check_files(err);
     if (epochs) *epochs = 0;
     if (!r) r = detnni_read_all(path, &d.allocator, &bytes, &size, err);
