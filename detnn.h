@@ -1,7 +1,7 @@
 /* detnn.h - neural networks that train to the same bits everywhere.          version 0.1.0, contract 1
  *
  *     same seed + same data + same description = same bits,
- *     whatever the compiler, flags, instruction set, batch split, operating system or processor.
+ *     whatever the compiler, flags, instruction set, thread count, batch split, operating system or processor.
  *
  * One header, C99 and C++11, nothing at run time but the C library. In ONE source file:
  *
@@ -3793,6 +3793,19 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_ROUND
 
 #if DETNNI_ISA != DETNNI_ISA_CUDA
+/* The activations that are exact functions; y may be z. */
+DETNNI_FN0 void DETNNI_N(activate_exact)(detnn_activation activation, const float *z, size_t n, float *y)
+{
+    switch (activation) {
+    case DETNN_SIGMOID:  DETNNI_N(sigmoid_n)(z, n, y); break;
+    case DETNN_TANH:     DETNNI_N(tanh_n)(z, n, y); break;
+    case DETNN_SOFTPLUS: DETNNI_N(softplus_n)(z, n, y); break;
+    case DETNN_SILU:     DETNNI_N(silu_n)(z, n, y); break;
+    case DETNN_GELU:     DETNNI_N(gelu_n)(z, n, y); break;
+    default: break;
+    }
+}
+
 #if DETNNI_ISA == DETNNI_ISA_SCALAR
 
 /* z = x w + b (C2). */
@@ -3962,12 +3975,7 @@ DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, con
             n -= m;
         }
         break;
-    case DETNN_SIGMOID:  DETNNI_N(sigmoid_n)(z, n, y); break;
-    case DETNN_TANH:     DETNNI_N(tanh_n)(z, n, y); break;
-    case DETNN_SOFTPLUS: DETNNI_N(softplus_n)(z, n, y); break;
-    case DETNN_SILU:     DETNNI_N(silu_n)(z, n, y); break;
-    case DETNN_GELU:     DETNNI_N(gelu_n)(z, n, y); break;
-    default: break;
+    default: DETNNI_N(activate_exact)(activation, z, n, y); break;
     }
 }
 
@@ -5075,12 +5083,7 @@ DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, con
             DETNNI_STORE(y, v);
         }
         break;
-    case DETNN_SIGMOID:  DETNNI_N(sigmoid_n)(z, n, y); break;
-    case DETNN_TANH:     DETNNI_N(tanh_n)(z, n, y); break;
-    case DETNN_SOFTPLUS: DETNNI_N(softplus_n)(z, n, y); break;
-    case DETNN_SILU:     DETNNI_N(silu_n)(z, n, y); break;
-    case DETNN_GELU:     DETNNI_N(gelu_n)(z, n, y); break;
-    default: break;
+    default: DETNNI_N(activate_exact)(activation, z, n, y); break;
     }
 }
 

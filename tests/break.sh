@@ -118,7 +118,6 @@ broken $integers "log(2) to 56 bits" 's/0xb17217f7d1cf79acu/0xb17217f7d1cf7900u/
 # ---- Threads ----
 broken threads "a task that leaves its last row to nobody" 's/p\.to = detnni_cut\(l->inputs, 16, b->tasks, i \+ 1\);/p.to = detnni_cut(l->inputs, 16, b->tasks, i + 1) - (i > 0);/'
 broken threads "tasks in the mode of their thread" 's/^    uint64_t mode = detnni_fp_enter\(\); .* of this thread .*$/    if (1) { s->work(s->job, i); return; }/; s/^    s->work\(s->job, i\);$/    uint64_t mode = 0;/'
-broken threads "one scratch for all tasks" 's/net->scratch \+ i \* net->room, net->room/net->scratch, net->room/; s/^(.*) = p->scratch;$/&/'
 
 # ---- Memory, errors, records ----
 broken memory "a size that is one byte short" 's/\*size = a\.used \+ 63;/*size = a.used + 62;/'
