@@ -360,6 +360,16 @@ static void dense_in_parts(void)
     check_parts(ORDINARY, 64, 257, 80);
 }
 
+/* More rows, columns and longer chains than blocks, panels and groups of leaves have. */
+static void dense_in_blocks(void)
+{
+    static const size_t shape[][3] = { { 370, 516, 17 }, { 20, 520, 386 }, { 369, 11, 385 },
+                                       { 161, 40, 70 },  { 1090, 17, 40 }, { 1030, 3, 1030 }, { 1700, 200, 20 } };
+    size_t i;
+    for (i = 0; i < sizeof shape / sizeof *shape; i++)
+        check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
+}
+
 static void dense_long(void)
 {
     check_dense(ORDINARY, 1, 4097, 3);
@@ -967,6 +977,7 @@ int main(void)
     TEST(dense_around_tiles);
     TEST(dense_batches);
     TEST(dense_in_parts);
+    TEST(dense_in_blocks);
     TEST(dense_long);
     TEST(sums_and_dots);
     TEST(softmaxes);
