@@ -4581,7 +4581,7 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 #define DETNNI_MASK
 #define DETNNI_GET(p)       vf_load(p)
 #define DETNNI_PUT(p, x)    vf_store(p, x)
-#define DETNNI_ROWS_2(R)    DETNNI_TILE(rows, R, 2, 0, DETNNI_PLAIN)
+#define DETNNI_ROWS_2(R)    DETNNI_TILE(rows, R, 2, 0, DETNNI_AHEAD)
 #define DETNNI_ROWS_V(R, V) DETNNI_TILE(rows, R, V, 0, DETNNI_PLAIN)
 #define DETNNI_PANEL_2(R)   DETNNI_TILE(panel, R, 2, 1, DETNNI_AHEAD)
 DETNNI_ALL(DETNNI_ROWS_2)
@@ -4772,15 +4772,22 @@ DETNNI_FN0 void DETNNI_N(turn)(const float *s, size_t ss, size_t rows, size_t co
 DETNNI_FN0 void DETNNI_N(panels)(const float *a, size_t as, int turned, size_t rows, size_t k, float *d)
 {
     const size_t even = DETNNI_N(even)(rows), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
-    size_t at, panel, i, j;
-    if (turned)
+    size_t at, group, end, i, j;
+    if (turned) {
         for (at = 0; at < rows; at += even, d += size)
             DETNNI_N(turn)(a + detnni_min(at, last) * as, as, DETNNI_HEIGHT, k, d, DETNNI_HEIGHT);
-    else
-        for (i = 0; i < k; i++, a += as, d += DETNNI_HEIGHT)
-            for (at = 0, panel = 0; at < rows; at += even, panel++)
+        return;
+    }
+    for (group = 0; group < rows; group = end) { /* four panels: more might fall on the same lines of a cache */
+        end = detnni_min(group + 4 * even, rows);
+        for (i = 0; i < k; i++) {
+            float *place = d + i * DETNNI_HEIGHT;
+            for (at = group; at < end; at += even, place += size)
                 for (j = 0; j < DETNNI_HEIGHT; j += DETNNI_W)
-                    vf_store(d + panel * size + j, vf_load(a + detnni_min(at, last) + j));
+                    vf_store(place + j, vf_load(a + i * as + detnni_min(at, last) + j));
+        }
+        d += 4 * size;
+    }
 }
 DETNNI_FN size_t DETNNI_N(panels_size)(size_t rows, size_t k)
 {
@@ -4985,7 +4992,7 @@ DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const flo
 DETNNI_FN0 void DETNNI_N(input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx)
 {
     DETNNI_N(product) q;
-    if (p->rows >= DETNNI_W / 2 && p->rows <= DETNNI_TURNED) {
+    if (p->rows > DETNNI_W / 2 && p->rows <= DETNNI_TURNED) {
         DETNNI_N(input_gradient_turned)(p, dz, w, dx);
         return;
     }
