@@ -4738,31 +4738,63 @@ DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, float *
     for (; rows; rows--, a += as, d += as + DETNNI_PAD) DETNNI_COPY(d, a, as * sizeof(float));
 }
 
-/* One row of z: the latency of a prediction. Weights that no near cache holds are read a few rows at a time, almost in
-   the order of memory. */
+/* One row of z: the latency of a prediction, which is that of its chains. So many vectors of them run side by side. */
+#define DETNNI_AT(i, j)   const size_t p##j = detnni_min((size_t)j * DETNNI_W, last);
+#define DETNNI_FROM(i, j) VF c##j = init ? DETNNI_GET(init + p##j) : vf_set(0.0f);
+#define DETNNI_ON(i, j)   c##j = vf_fma(v, DETNNI_GET(w + p##j), c##j); vf_order(c##j);
+#define DETNNI_TO(i, j)   DETNNI_PUT(z + p##j, c##j);
+#define DETNNI_ROW(V) \
+DETNNI_FN void DETNNI_N(row_##V)(const float *x, size_t k, const float *w, size_t ws, const float *init, float *z, \
+                                 size_t width) \
+{ \
+    const size_t last = width - detnni_min(width, DETNNI_W); \
+    VF v; \
+    DETNNI_MASK \
+    DETNNI_C##V(DETNNI_AT, 0) \
+    DETNNI_C##V(DETNNI_FROM, 0) \
+    for (; k; k--, x++, w += ws) { \
+        v = vf_set(*x); \
+        DETNNI_C##V(DETNNI_ON, 0) \
+    } \
+    DETNNI_C##V(DETNNI_TO, 0) \
+}
+#undef DETNNI_MASK
+#define DETNNI_MASK      const VL m = vf_lanes(width);
+DETNNI_ROW(1)
+#undef DETNNI_MASK
+#undef DETNNI_GET
+#undef DETNNI_PUT
+#define DETNNI_MASK
+#define DETNNI_GET(p)    vf_load(p)
+#define DETNNI_PUT(p, x) vf_store(p, x)
+DETNNI_ROW(2)
+DETNNI_ROW(4)
+DETNNI_ROW(8)
+
+/* A single column is a chain of its own. Weights that no near cache holds are read a few rows at a time, almost in the
+   order of memory. */
 DETNNI_FN0 void DETNNI_N(row)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
-    const size_t most = DETNNI_N(width)(1), columns = p->to - p->from;
+    const size_t most = 8 * DETNNI_W, columns = p->to - p->from, ws = p->out;
     const size_t piece = columns > most && p->in > ((size_t)1 << (sizeof(size_t) > 2 ? 18 : 12)) / columns ? 16 : p->in;
-    size_t n, k = 0, width;
-    DETNNI_N(tile) t;
-    DETNNI_ZERO(&t, sizeof t);
-    t.bs = t.cs = p->out;
-    t.as = p->in;
+    size_t n, k = 0, width, deep;
+    if (columns == 1) {
+        float acc = b ? b[p->from] : 0.0f;
+        for (w += p->from; k < p->in; k++, w += ws) acc = DETNNI_FMA(x[k], *w, acc);
+        z[p->from] = acc;
+        return;
+    }
     do {
-        t.a = t.next = x + k;
-        t.k = detnni_min(piece, p->in - k);
+        deep = detnni_min(piece, p->in - k);
         for (n = p->from; n < p->to; n += width) {
+            const float *v = w + k * ws + n, *init = k ? z + n : b ? b + n : 0;
             width = detnni_min(p->to - n, most); /* no column twice: z is added to */
-            t.b = w + k * p->out + n;
-            t.c = z + n;
-            t.init = k ? t.c : b ? b + n : 0;
-            t.cols = detnni_min(width, DETNNI_W);
-            t.last = t.b_last = width - t.cols;
-            DETNNI_N(tile_of)(DETNNI_N(as_rows), 0, 1, width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2
-                                                       : width <= 4 * DETNNI_W ? 4 : 8)(&t);
+            if (width <= DETNNI_W) DETNNI_N(row_1)(x + k, deep, v, ws, init, z + n, width);
+            else if (width <= 2 * DETNNI_W) DETNNI_N(row_2)(x + k, deep, v, ws, init, z + n, width);
+            else if (width <= 4 * DETNNI_W) DETNNI_N(row_4)(x + k, deep, v, ws, init, z + n, width);
+            else DETNNI_N(row_8)(x + k, deep, v, ws, init, z + n, width);
         }
-        k += t.k;
+        k += deep;
     } while (k < p->in);
 }
 
@@ -7083,10 +7115,15 @@ static void detnni_dense_fetched(const detnn_net *net, const detnni_slot *kernel
     }
 }
 
-static void detnni_dense_packed(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
-                                float *z)
+/* The product of a dense layer, without the activation. */
+static void detnni_dense_forward(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
+                                 float *z)
 {
     detnni_slot kernel, bias;
+    if (!DETNNI_HAS(PACKED) || !net->desc.packed) {
+        DETNNI_KERNELS(net)->forward(p, x, net->weights + l->kernel, l->bias_size ? net->weights + l->bias : 0, z);
+        return;
+    }
     DETNNI_ZERO(&kernel, sizeof kernel);
     kernel.tensor = DETNN_KERNEL;
     kernel.layer = (size_t)(l - net->layers);
@@ -7100,84 +7137,79 @@ static void detnni_dense_packed(const detnn_net *net, const detnni_layer *l, con
     detnni_dense_fetched(net, &kernel, l->bias_size ? &bias : 0, x, p->rows, p->from, p->to, z);
 }
 
-/* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
+/* A layer on its way forward: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the
+ * activation; activate = 0 leaves the activation out. Shared out by columns of a product that has many, else by rows. */
 typedef struct detnni_forward_job {
     const detnn_net *net;
     const detnni_layer *l;
     const float *x;
-    float *z, *y;
-    size_t rows, tasks;
+    float *z, *y, *scratch; /* of all workers, or null */
+    size_t rows, first;     /* first: the number of x's first row in the batch, for dropout (only training calls it) */
     int activate, columns;
-    uint64_t first; /* dropout: the row that x begins with */
-    float *scratch;
+    size_t tasks;
 } detnni_forward_job;
+
+static void detnni_forward_part(const detnni_forward_job *f, size_t row, size_t rows, float *scratch)
+{
+    const detnn_net *net = f->net;
+    const detnni_layer *l = f->l;
+    const size_t in = l->inputs, out = l->outputs;
+    const float *x = f->x + row * in;
+    float *z = f->z + row * out, *y = f->y + row * out;
+    size_t m, j;
+    if (l->d.kind == DETNN_LAYER_DENSE) {
+        const detnni_dense p = detnni_dense_of(rows, in, out, out, scratch, net->room);
+        detnni_dense_forward(net, l, &p, x, z);
+        if (f->activate) detnni_activate_rows(net, l, z, rows, y);
+    } else if (l->d.kind == DETNN_LAYER_ACTIVATION) {
+        detnni_activate_rows(net, l, x, rows, y);
+    } else if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE) {
+        const float *mean = net->weights + l->kernel, *deviation = net->weights + l->bias;
+        for (m = 0; m < rows; m++)
+            for (j = 0; j < in; j++) y[m * in + j] = (x[m * in + j] - mean[j]) / deviation[j];
+    } else if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT) {
+        DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+                                     ((uint64_t)f->first + row) * out, x, rows * out, y);
+    }
+}
 
 static void detnni_forward_task(void *arg, size_t i)
 {
     const detnni_forward_job *f = (const detnni_forward_job *)arg;
     const detnn_net *net = f->net;
     const detnni_layer *l = f->l;
-    const size_t in = l->inputs, out = l->outputs;
-    const size_t row = f->columns ? 0 : detnni_cut(f->rows, 1, f->tasks, i);
-    const size_t rows = (f->columns ? f->rows : detnni_cut(f->rows, 1, f->tasks, i + 1)) - row;
-    const float *first = net->desc.packed && l->d.kind == DETNN_LAYER_DENSE ? 0 : net->weights + l->kernel;
-    const float *second = net->weights + l->bias, *x = f->x + row * in;
-    float *z = f->z + row * out, *y = f->y + row * out;
-    detnni_dense p;
-    size_t m, j;
-    switch (l->d.kind) {
-    case DETNN_LAYER_DENSE:
-        p = detnni_dense_of(rows, in, out, out, f->scratch ? f->scratch + i * net->room : 0, net->room);
-        if (f->columns) {
-            p.from = detnni_cut(out, 16, f->tasks, i);
-            p.to = detnni_cut(out, 16, f->tasks, i + 1);
-        }
-        if (DETNNI_HAS(PACKED) && net->desc.packed) detnni_dense_packed(net, l, &p, x, z);
-        else DETNNI_KERNELS(net)->forward(&p, x, first, l->bias_size ? second : 0, z);
-        if (f->activate && !f->columns) detnni_activate_rows(net, l, z, rows, y);
-        else if (f->activate)
-            for (m = 0; m < rows; m++)
-                DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
-                                 y + m * out + p.from);
-        break;
-    case DETNN_LAYER_ACTIVATION:
-        detnni_activate_rows(net, l, x, rows, y);
-        break;
-    case DETNN_LAYER_STANDARDIZE:
-        for (m = 0; DETNNI_HAS(STANDARDIZE) && m < rows; m++)
-            for (j = 0; j < in; j++) y[m * in + j] = (x[m * in + j] - first[j]) / second[j];
-        break;
-    case DETNN_LAYER_DROPOUT:
-        if (DETNNI_HAS(DROPOUT))
-            DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
-                            (f->first + row) * out, x, rows * out, y);
-        break;
-    default: break;
+    const size_t row = detnni_cut(f->rows, 1, f->tasks, i), out = l->outputs;
+    float *scratch = f->scratch ? f->scratch + i * net->room : 0;
+    detnni_dense p = detnni_dense_of(f->rows, l->inputs, out, 0, scratch, net->room);
+    size_t m;
+    if (!f->columns) {
+        detnni_forward_part(f, row, detnni_cut(f->rows, 1, f->tasks, i + 1) - row, scratch);
+        return;
     }
+    p.from = detnni_cut(out, 16, f->tasks, i);
+    p.to = detnni_cut(out, 16, f->tasks, i + 1);
+    detnni_dense_forward(net, l, &p, f->x, f->z);
+    for (m = 0; f->activate && m < f->rows; m++)
+        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, f->z + m * out + p.from, p.to - p.from,
+                                      f->y + m * out + p.from);
 }
 
-/* One layer: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the activation; activate = 0
- * leaves the activation out. first: the number of x's first row in the batch, for dropout (which only training
- * calls). */
-static void detnni_layer_forward(const detnn_net *net, const detnni_crew *crew, const detnni_layer *l, const float *x,
-                                 size_t rows, size_t first, float *z, float *y, int activate)
+/* f, whose columns and tasks are found here, by so many workers. */
+static void detnni_layer_forward(detnni_forward_job *f, size_t workers)
 {
-    const int dense = l->d.kind == DETNN_LAYER_DENSE, softmax = activate && l->d.activation == DETNN_SOFTMAX;
-    const double operations = (double)rows * (double)l->outputs * (dense ? (double)l->inputs : DETNNI_ELEMENT);
-    detnni_forward_job f;
-    f.net = net;
-    f.l = l;
-    f.x = x;
-    f.z = z;
-    f.y = y;
-    f.rows = rows;
-    f.first = first;
-    f.activate = activate;
-    f.scratch = crew->scratch;
-    f.columns = dense && !softmax && l->outputs / 32 >= crew->workers;
-    f.tasks = detnni_tasks(net, crew->workers, operations, f.columns ? l->outputs / 16 : rows);
-    if (f.tasks < 2) f.columns = 0;
-    detnni_share(net, f.tasks, detnni_forward_task, &f);
+    const detnni_layer *l = f->l;
+    const int dense = l->d.kind == DETNN_LAYER_DENSE, softmax = f->activate && l->d.activation == DETNN_SOFTMAX;
+    const double width = dense ? (double)l->inputs : DETNNI_ELEMENT;
+    if (workers > 1) {
+        f->columns = dense && !softmax && l->outputs / 32 >= workers;
+        f->tasks = detnni_tasks(f->net, workers, (double)f->rows * (double)l->outputs * width,
+                                f->columns ? l->outputs / 16 : f->rows);
+        if (f->tasks > 1) {
+            detnni_share(f->net, f->tasks, detnni_forward_task, f);
+            return;
+        }
+    }
+    detnni_forward_part(f, 0, f->rows, f->scratch);
 }
 
 /* Prediction: x [rows][inputs] through all layers, dropout passed by, between the buffers a and b [rows][width].
@@ -7187,14 +7219,22 @@ static const float *detnni_infer(const detnn_net *net, const detnni_crew *crew, 
                                  float *a, float *b, int raw)
 {
     size_t i, last = net->desc.layer_count;
+    detnni_forward_job f;
+    f.net = net;
+    f.scratch = crew->scratch;
+    f.rows = rows;
+    f.first = 0;
     while (last > 0 && net->layers[last - 1].d.kind == DETNN_LAYER_DROPOUT) last--;
     for (i = 0; i < last; i++) {
         const detnni_layer *l = &net->layers[i];
         int skip = raw && net->raw && i + 1 == last;
-        float *out = y && i + 1 == last ? y : x == a ? b : a;
         if (l->d.kind == DETNN_LAYER_DROPOUT || (skip && l->d.kind == DETNN_LAYER_ACTIVATION)) continue;
-        detnni_layer_forward(net, crew, l, x, rows, 0, out, out, !skip);
-        x = out;
+        f.l = l;
+        f.x = x;
+        f.z = f.y = y && i + 1 == last ? y : x == a ? b : a;
+        f.activate = !skip;
+        detnni_layer_forward(&f, crew->workers);
+        x = f.y;
     }
     return x;
 }
@@ -7203,14 +7243,23 @@ static const float *detnni_infer(const detnn_net *net, const detnni_crew *crew, 
  * Returns the last layer's outputs, with raw as above. */
 static const float *detnni_forward_rows(detnn_net *net, const float *x, size_t rows, size_t first, int raw)
 {
-    const detnni_crew crew = detnni_own_crew(net);
     size_t i, n = net->desc.layer_count;
+    detnni_forward_job f;
+    f.net = net;
+    f.scratch = net->scratch;
+    f.rows = rows;
+    f.first = first;
     detnni_trace_rows(net, 0, x, rows, net->inputs, first);
     for (i = 0; i < n; i++) {
         const detnni_layer *l = &net->layers[i];
         int skip = raw && net->raw && i + 1 == n;
+        f.l = l;
+        f.x = x;
+        f.z = l->z && !skip ? l->z : l->y;
+        f.y = l->y;
+        f.activate = !skip;
         if (skip && l->d.kind == DETNN_LAYER_ACTIVATION) DETNNI_COPY(l->y, x, rows * l->outputs * sizeof(float));
-        else detnni_layer_forward(net, &crew, l, x, rows, first, l->z && !skip ? l->z : l->y, l->y, !skip);
+        else detnni_layer_forward(&f, net->desc.workers);
         x = l->y;
         detnni_trace_rows(net, 1 + i, x, rows, l->outputs, first);
     }
@@ -7986,7 +8035,7 @@ DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnn_n
     size_t i, rows;
     if (!count) return detnni_ok(err);
     if (!x || !y) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_predict: %s is null", x ? "y" : "x");
-    (void)detnni_product(detnni_product(count, sizeof(float), &overflow), net->width, &overflow);
+    if (count > part) (void)detnni_product(detnni_product(count, sizeof(float), &overflow), net->width, &overflow);
     if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_predict: %z rows do not fit an address", count);
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE,
