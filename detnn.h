@@ -3808,6 +3808,8 @@ DETNNI_FN0 void DETNNI_N(activate_exact)(detnn_activation activation, const floa
 
 #if DETNNI_ISA == DETNNI_ISA_SCALAR
 
+#define DETNNI_FORWARD DETNNI_N(forward)
+
 /* z = x w + b (C2). */
 DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
@@ -4842,6 +4844,14 @@ DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const f
     }
 }
 
+DETNNI_FN0 void DETNNI_N(dense)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
+{
+    if (p->rows == 1) DETNNI_N(row)(p, x, w, b, z);
+    else DETNNI_N(forward)(p, x, w, b, z);
+}
+
+#define DETNNI_FORWARD DETNNI_N(dense)
+
 #define DETNNI_CHUNK 112 /* columns of dx that are turned together: tiles and vectors divide it */
 
 /* dx = dz w^T (C2): few rows meet w turned piece by piece; of more, dz is turned, the tiles are w's rows times vectors
@@ -5090,11 +5100,24 @@ DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max
     DETNNI_EACH { VF v = vf_div(DETNNI_LOAD(p), s); DETNNI_STORE(p, v); }
 }
 
+/* y = z > 0 ? scale * z : alpha * expm1(z) */
+DETNNI_FN0 void DETNNI_N(elu)(float scale, float alpha, const float *z, size_t n, float *y)
+{
+    size_t i;
+    DETNNI_EACH {
+        float e[DETNNI_W];
+        VF v = DETNNI_LOAD(z);
+        vf_store(e, v);
+        DETNNI_N(expm1_n)(e, DETNNI_W, e);
+        v = vf_sel(vf_gt(v, vf_set(0.0f)), vf_mul(vf_set(scale), v), vf_mul(vf_set(alpha), vf_load(e)));
+        DETNNI_STORE(y, v);
+    }
+}
+
 /* y = activation(z), but for softmax; y may be z. */
 DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
 {
     const VF zero = vf_set(0.0f), al = vf_set(alpha);
-    const VF scale = vf_set(detnni_float(0x3f867d5f)), sa = vf_set(detnni_float(0x3fe10966));
     size_t i;
     if (activation == DETNN_RELU) {
         DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(zero, v), zero, v); DETNNI_STORE(y, v); }
@@ -5104,17 +5127,8 @@ DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, con
     case DETNN_LEAKY_RELU:
         DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(v, zero), v, vf_mul(al, v)); DETNNI_STORE(y, v); }
         break;
-    case DETNN_ELU: case DETNN_SELU:
-        DETNNI_EACH {
-            float e[DETNNI_W];
-            VF v = DETNNI_LOAD(z), w;
-            vf_store(e, v);
-            DETNNI_N(expm1_n)(e, DETNNI_W, e);
-            w = vf_mul(activation == DETNN_ELU ? al : sa, vf_load(e));
-            v = vf_sel(vf_gt(v, zero), activation == DETNN_ELU ? v : vf_mul(scale, v), w);
-            DETNNI_STORE(y, v);
-        }
-        break;
+    case DETNN_ELU:  DETNNI_N(elu)(1.0f, alpha, z, n, y); break;
+    case DETNN_SELU: DETNNI_N(elu)(detnni_float(0x3f867d5f), detnni_float(0x3fe10966), z, n, y); break;
     default: DETNNI_N(activate_exact)(activation, z, n, y); break;
     }
 }
@@ -5406,7 +5420,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define DETNNI_EXACT_ENTRY(f) DETNNI_N(f##_n),
 static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
-    DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
+    DETNNI_FORWARD, DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
     DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
@@ -5417,6 +5431,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef DETNNI_FMA
 #undef DETNNI_FN
 #undef DETNNI_FN0
+#undef DETNNI_FORWARD
 #undef DETNNI_ISA
 #undef DETNNI_N
 #undef DETNNI_SET
@@ -7115,15 +7130,10 @@ static void detnni_dense_fetched(const detnn_net *net, const detnni_slot *kernel
     }
 }
 
-/* The product of a dense layer, without the activation. */
-static void detnni_dense_forward(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
-                                 float *z)
+static void detnni_dense_packed(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
+                                float *z)
 {
     detnni_slot kernel, bias;
-    if (!DETNNI_HAS(PACKED) || !net->desc.packed) {
-        DETNNI_KERNELS(net)->forward(p, x, net->weights + l->kernel, l->bias_size ? net->weights + l->bias : 0, z);
-        return;
-    }
     DETNNI_ZERO(&kernel, sizeof kernel);
     kernel.tensor = DETNN_KERNEL;
     kernel.layer = (size_t)(l - net->layers);
@@ -7135,6 +7145,14 @@ static void detnni_dense_forward(const detnn_net *net, const detnni_layer *l, co
     kernel.at = l->kernel;
     bias.at = l->bias;
     detnni_dense_fetched(net, &kernel, l->bias_size ? &bias : 0, x, p->rows, p->from, p->to, z);
+}
+
+/* The product of a dense layer, without the activation. */
+static void detnni_dense_forward(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
+                                 float *z)
+{
+    if (DETNNI_HAS(PACKED) && net->desc.packed) detnni_dense_packed(net, l, p, x, z);
+    else DETNNI_KERNELS(net)->forward(p, x, net->weights + l->kernel, l->bias_size ? net->weights + l->bias : 0, z);
 }
 
 /* A layer on its way forward: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the
