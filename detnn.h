@@ -3026,7 +3026,7 @@ struct detnni_kernels {
     float (*max)(const float *x, size_t n);
     float (*sum)(const float *x, size_t n);
     float (*dot)(const float *x, const float *y, size_t n);
-    void (*softmax)(const float *z, size_t n, float *p, float *max, float *sum);
+    void (*softmax)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum);
     void (*activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y);
     void (*activate_back)(detnn_activation activation, float alpha, const float *z, const float *y, size_t n, float *d);
     void (*dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, const float *x, size_t n,
@@ -3938,17 +3938,17 @@ DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
 
 DETNNI_FN0 float DETNNI_N(max)(const float *x, size_t n) { return detnn_max(x, n); }
 
-/* p = softmax(z), which may be z; max and sum as m and s of C8. */
-DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
+/* p = softmax(z), row by row, and may be z; max and sum [rows] as m and s of C8. */
+DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum)
 {
-    float m = detnn_max(z, n), s;
     size_t j;
-    for (j = 0; j < n; j++) p[j] = z[j] - m;
-    DETNNI_N(exp_n)(p, n, p);
-    s = DETNNI_N(sum)(p, n);
-    for (j = 0; j < n; j++) p[j] = p[j] / s;
-    *max = m;
-    *sum = s;
+    for (; rows; rows--, z += n, p += n, max++, sum++) {
+        *max = detnn_max(z, n);
+        for (j = 0; j < n; j++) p[j] = z[j] - *max;
+        DETNNI_N(exp_n)(p, n, p);
+        *sum = DETNNI_N(sum)(p, n);
+        for (j = 0; j < n; j++) p[j] = p[j] / *sum;
+    }
 }
 
 /* y = activation(z), but for softmax; y may be z. */
@@ -4973,11 +4973,15 @@ DETNNI_FN0 void DETNNI_N(weight_gradient)(const detnni_dense *p, const float *x,
 
 /* ---- Along vectors. The loops take a vector at a time, the last one short. ---- */
 
-#define DETNNI_EACH for (i = 0; i < n; i += DETNNI_W)
-#define DETNNI_WHOLE (n - i >= DETNNI_W)
-#define DETNNI_LOAD(p)     (DETNNI_WHOLE ? vf_load((p) + i) : vf_get((p) + i, vf_lanes(n - i)))
+#define DETNNI_EACH(...) \
+    do { \
+        size_t i = 0; \
+        for (; n - i >= DETNNI_W; i += DETNNI_W) { enum { whole = 1 }; __VA_ARGS__ } \
+        if (i < n) { enum { whole = 0 }; __VA_ARGS__ } \
+    } while (0)
+#define DETNNI_LOAD(p)     (whole ? vf_load((p) + i) : vf_get((p) + i, vf_lanes(n - i)))
 #define DETNNI_STORE(p, x) \
-    do { if (DETNNI_WHOLE) vf_store((p) + i, x); else vf_put((p) + i, vf_lanes(n - i), x); } while (0)
+    do { if (whole) vf_store((p) + i, x); else vf_put((p) + i, vf_lanes(n - i), x); } while (0)
 
 /* Sums in 64 lanes (C4) of x, or of x * y where y is not null. */
 DETNNI_FN float DETNNI_N(lanes)(const float *x, const float *y, size_t n)
@@ -5033,8 +5037,7 @@ DETNNI_FN0 float DETNNI_N(dot)(const float *x, const float *y, size_t n) { retur
 /* y = y + x. */
 DETNNI_FN0 void DETNNI_N(add)(const float *x, size_t n, float *y)
 {
-    size_t i;
-    DETNNI_EACH { VF v = vf_add(DETNNI_LOAD(y), DETNNI_LOAD(x)); DETNNI_STORE(y, v); }
+    DETNNI_EACH(VF v = vf_add(DETNNI_LOAD(y), DETNNI_LOAD(x)); DETNNI_STORE(y, v););
 }
 
 /* The largest bits without sign: those of the largest |x|, or of an infinity or a NaN. */
@@ -5055,77 +5058,113 @@ DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
         a = DETNNI_N(larger)(a, vf_load(x + i));
         b = DETNNI_N(larger)(b, vf_load(x + i + DETNNI_W));
     }
-    for (; i < n; i += DETNNI_W) a = DETNNI_N(larger)(a, DETNNI_LOAD(x));
+    for (; n - i >= DETNNI_W; i += DETNNI_W) a = DETNNI_N(larger)(a, vf_load(x + i));
+    if (i < n) a = DETNNI_N(larger)(a, vf_get(x + i, vf_lanes(n - i)));
     return DETNNI_N(largest)(vu_max(a, b));
 }
 
 /* IEEE 754-2019 maximum: as integers, negative numbers turned round. */
+DETNNI_FN VU DETNNI_N(order)(VU x) { return vu_xor(x, vu_and(vu_sign(x), vu_set(0x7fffffff))); } /* and back */
 DETNNI_FN0 float DETNNI_N(max)(const float *x, size_t n)
 {
     const VF infinite = vu_float(vu_set(0xff800000u));
-    VU key = vu_set(0x807fffffu), size = vu_set(0), v;
+    VU key = vu_set(0x807fffffu), size = vu_set(0);
     uint32_t k[DETNNI_W];
     int32_t top = -0x7f800001;
-    size_t i;
-    DETNNI_EACH {
-        VF y = DETNNI_WHOLE ? vf_load(x + i) : infinite;
-        if (!DETNNI_WHOLE) { /* -infinity in the lanes without an element */
+    size_t j;
+    DETNNI_EACH(
+        VF y = infinite;
+        if (whole) y = vf_load(x + i);
+        else { /* -infinity in the lanes without an element */
             float pad[DETNNI_W];
             vf_store(pad, infinite);
             vf_put(pad, vf_lanes(n - i), vf_get(x + i, vf_lanes(n - i)));
             y = vf_load(pad);
         }
         size = DETNNI_N(larger)(size, y);
-        v = vf_bits(y);
-        key = vu_max(key, vu_xor(v, vu_and(vu_sign(v), vu_set(0x7fffffff))));
-    }
+        key = vu_max(key, DETNNI_N(order)(vf_bits(y)));
+    );
     if (DETNNI_N(largest)(size) > 0x7f800000) return detnni_float(0x7fc00000);
     vu_store(k, key);
-    for (i = 0; i < DETNNI_W; i++) if ((int32_t)k[i] > top) top = (int32_t)k[i];
+    for (j = 0; j < DETNNI_W; j++) if ((int32_t)k[j] > top) top = (int32_t)k[j];
     return detnni_float(top < 0 ? (uint32_t)top ^ 0x7fffffff : (uint32_t)top);
 }
 
-/* p = softmax(z), which may be z; max and sum as m and s of C8. */
-DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
+/* Softmax of so many rows, at most W, of at most FEW elements: turned, so that each lane computes a row. */
+#define DETNNI_FEW 32
+DETNNI_FN0 void DETNNI_N(softmax_turned)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum)
 {
-    const float top = DETNNI_N(max)(z, n);
-    const VF m = vf_set(top);
-    VF s;
-    size_t i;
-    DETNNI_EACH { VF v = vf_sub(DETNNI_LOAD(z), m); DETNNI_STORE(p, v); }
-    DETNNI_N(exp_n)(p, n, p);
-    *max = top;
-    *sum = DETNNI_N(sum)(p, n);
-    s = vf_set(*sum);
-    DETNNI_EACH { VF v = vf_div(DETNNI_LOAD(p), s); DETNNI_STORE(p, v); }
+    float t[DETNNI_FEW * DETNNI_W], part[DETNNI_FEW * DETNNI_W], top[DETNNI_W];
+    const VL m = vf_lanes(rows);
+    VU key = vu_set(0x807fffffu), size = vu_set(0);
+    size_t i, j, h;
+    VF v;
+    for (i = 0; i < DETNNI_W; i++)
+        for (j = 0; j < n; j++) t[j * DETNNI_W + i] = z[(i < rows ? i : 0) * n + j];
+    for (j = 0; j < n; j++) {
+        v = vf_load(t + j * DETNNI_W);
+        size = DETNNI_N(larger)(size, v);
+        key = vu_max(key, DETNNI_N(order)(vf_bits(v)));
+    }
+    v = vf_sel(vu_ge(size, vu_set(0x7f800001)), vu_float(vu_set(0x7fc00000)), vu_float(DETNNI_N(order)(key)));
+    vf_store(top, v);
+    for (j = 0; j < rows; j++) max[j] = top[j];
+    for (j = 0; j < n; j++) vf_store(t + j * DETNNI_W, vf_sub(vf_load(t + j * DETNNI_W), v));
+    DETNNI_N(exp_n)(t, n * DETNNI_W, t);
+    DETNNI_COPY(part, t, n * DETNNI_W * sizeof(float));
+    for (h = DETNNI_FEW / 2; h; h /= 2) /* C4; what it adds beyond n is +0, and no exp is -0 */
+        for (j = 0; j < h && j + h < n; j++)
+            DETNNI_N(join)(part + j * DETNNI_W, part + (j + h) * DETNNI_W, DETNNI_W);
+    v = vf_load(part);
+    vf_put(sum, m, v);
+    for (j = 0; j < n; j++) vf_store(t + j * DETNNI_W, vf_div(vf_load(t + j * DETNNI_W), v));
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < n; j++) p[i * n + j] = t[j * DETNNI_W + i];
+}
+
+/* p = softmax(z), row by row, and may be z; max and sum [rows] as m and s of C8. */
+DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum)
+{
+    size_t m;
+    for (; rows; rows -= m, z += m * n, p += m * n, max += m, sum += m) {
+        m = detnni_min(rows, DETNNI_W);
+        if (m > 1 && n > 0 && n <= DETNNI_FEW) DETNNI_N(softmax_turned)(z, m, n, p, max, sum);
+        else {
+            const VF top = vf_set(*max = DETNNI_N(max)(z, n));
+            VF s;
+            DETNNI_EACH(VF v = vf_sub(DETNNI_LOAD(z), top); DETNNI_STORE(p, v););
+            DETNNI_N(exp_n)(p, n, p);
+            s = vf_set(*sum = DETNNI_N(sum)(p, n));
+            DETNNI_EACH(VF v = vf_div(DETNNI_LOAD(p), s); DETNNI_STORE(p, v););
+            m = 1;
+        }
+    }
 }
 
 /* y = z > 0 ? scale * z : alpha * expm1(z) */
 DETNNI_FN0 void DETNNI_N(elu)(float scale, float alpha, const float *z, size_t n, float *y)
 {
-    size_t i;
-    DETNNI_EACH {
+    DETNNI_EACH(
         float e[DETNNI_W];
         VF v = DETNNI_LOAD(z);
         vf_store(e, v);
         DETNNI_N(expm1_n)(e, DETNNI_W, e);
         v = vf_sel(vf_gt(v, vf_set(0.0f)), vf_mul(vf_set(scale), v), vf_mul(vf_set(alpha), vf_load(e)));
         DETNNI_STORE(y, v);
-    }
+    );
 }
 
 /* y = activation(z), but for softmax; y may be z. */
 DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
 {
     const VF zero = vf_set(0.0f), al = vf_set(alpha);
-    size_t i;
     if (activation == DETNN_RELU) {
-        DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(zero, v), zero, v); DETNNI_STORE(y, v); }
+        DETNNI_EACH(VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(zero, v), zero, v); DETNNI_STORE(y, v););
     } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
-        if (y != z) DETNNI_EACH { VF v = DETNNI_LOAD(z); DETNNI_STORE(y, v); }
+        if (y != z) DETNNI_EACH(VF v = DETNNI_LOAD(z); DETNNI_STORE(y, v););
     } else switch (activation) {
     case DETNN_LEAKY_RELU:
-        DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(v, zero), v, vf_mul(al, v)); DETNNI_STORE(y, v); }
+        DETNNI_EACH(VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(v, zero), v, vf_mul(al, v)); DETNNI_STORE(y, v););
         break;
     case DETNN_ELU:  DETNNI_N(elu)(1.0f, alpha, z, n, y); break;
     case DETNN_SELU: DETNNI_N(elu)(detnni_float(0x3f867d5f), detnni_float(0x3fe10966), z, n, y); break;
@@ -5139,9 +5178,8 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 {
     const VF zero = vf_set(0.0f), one = vf_set(1.0f), al = vf_set(alpha);
     const VF scale = vf_set(detnni_float(0x3f867d5f)), sa = vf_set(detnni_float(0x3fe10966));
-    size_t i;
 #define DETNNI_BACK(expression) \
-    DETNNI_EACH { VF v = DETNNI_LOAD(y), g = DETNNI_LOAD(d); g = expression; DETNNI_STORE(d, g); } \
+    DETNNI_EACH(VF v = DETNNI_LOAD(y), g = DETNNI_LOAD(d); g = expression; DETNNI_STORE(d, g);); \
     break
     if (!DETNNI_HAS(ACTIVATIONS) && activation != DETNN_RELU) return;
     switch (activation) {
@@ -5152,7 +5190,7 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
     case DETNN_SIGMOID:    DETNNI_BACK(vf_mul(g, vf_mul(v, vf_sub(one, v))));
     case DETNN_TANH:       DETNNI_BACK(vf_mul(g, vf_mul(vf_sub(one, v), vf_add(one, v))));
     case DETNN_SOFTPLUS: case DETNN_SILU: case DETNN_GELU:
-        DETNNI_EACH {
+        DETNNI_EACH(
             float e[DETNNI_W];
             VF g = DETNNI_LOAD(d);
             vf_store(e, DETNNI_LOAD(z));
@@ -5161,7 +5199,7 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
             else DETNNI_N(gelu_grad_n)(e, DETNNI_W, e);
             g = vf_mul(g, vf_load(e));
             DETNNI_STORE(d, g);
-        }
+        );
         break;
     default: break;
     }
@@ -5239,16 +5277,16 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
     const VU threshold = vu_set((uint32_t)(floor + ((double)floor < product))); /* below 2^32, as rate < 1 */
     const VF scale = vf_set(1.0f / (1.0f - rate)), zero = vf_set(0.0f);
     uint32_t word[4 * DETNNI_W + 4];
-    size_t i, n, skip = (size_t)(first & 3);
+    size_t n, skip = (size_t)(first & 3);
     DETNNI_ZERO(word + 4 * DETNNI_W, 4 * sizeof *word);
     for (; all; all -= n, x += n, y += n, first += n, skip = 0) {
         DETNNI_N(philox)(&s, (uint32_t)(first >> 2), word);
         n = detnni_min(all, 4 * DETNNI_W - skip);
-        DETNNI_EACH {
+        DETNNI_EACH(
             VF v = vf_mul(DETNNI_LOAD(x), scale);
             v = vf_sel(vu_ge(vu_load(word + skip + i), threshold), v, zero);
             DETNNI_STORE(y, v);
-        }
+        );
     }
 }
 
@@ -5261,36 +5299,37 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
     const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
     const VF rate = vf_set(-u->rate), decayed = vf_set(wd);
     const VF momentum = vf_set(u->o.momentum), epsilon = vf_set(u->o.epsilon);
+    const int nesterov = u->o.nesterov;
     VU largest = vu_set(0);
-    size_t i;
 #define DETNNI_WRITE(p, x) \
     do { VF written = x; largest = DETNNI_N(larger)(largest, written); DETNNI_STORE(p, written); } while (0)
-#define DETNNI_OVER DETNNI_EACH { VF v = DETNNI_LOAD(w), d = DETNNI_LOAD(g); if (l2) d = vf_fma(decayed, v, d);
+#define DETNNI_OVER(...) \
+    DETNNI_EACH(VF v = DETNNI_LOAD(w), d = DETNNI_LOAD(g); if (l2) d = vf_fma(decayed, v, d); __VA_ARGS__)
     if (u->o.kind == DETNN_SGD && (!DETNNI_HAS(MOMENTUM) || !m1)) {
-        DETNNI_OVER
+        DETNNI_OVER(
             DETNNI_WRITE(w, vf_fma(rate, d, v));
-        }
+        );
     } else if (u->o.kind == DETNN_SGD) {
-        DETNNI_OVER
+        DETNNI_OVER(
             VF m = vf_fma(momentum, DETNNI_LOAD(m1), d);
             DETNNI_WRITE(m1, m);
-            DETNNI_WRITE(w, vf_fma(rate, u->o.nesterov ? vf_fma(momentum, m, d) : m, v));
-        }
+            DETNNI_WRITE(w, vf_fma(rate, nesterov ? vf_fma(momentum, m, d) : m, v));
+        );
     } else if (DETNNI_HAS(ADAM) && (u->o.kind == DETNN_ADAM || u->o.kind == DETNN_ADAMW)) {
         const VF b1 = vf_set(u->o.beta1), b2 = vf_set(u->o.beta2);
         const VF c1 = vf_set(1.0f - u->o.beta1), c2 = vf_set(1.0f - u->o.beta2);
         const VF r = vf_set(u->correction), keep = vf_set(u->keep);
-        DETNNI_OVER
+        DETNNI_OVER(
             VF m = vf_fma(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
             VF s = vf_fma(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
             DETNNI_WRITE(m1, m);
             DETNNI_WRITE(m2, s);
             if (shrink) v = vf_mul(keep, v);
             DETNNI_WRITE(w, vf_fma(rate, vf_div(m, vf_fma(vf_sqrt(s), r, epsilon)), v));
-        }
+        );
     } else if (DETNNI_HAS(RMSPROP) && u->o.kind == DETNN_RMSPROP) {
         const VF rho = vf_set(u->o.rho), c = vf_set(1.0f - u->o.rho);
-        DETNNI_OVER
+        DETNNI_OVER(
             VF s = vf_fma(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h = vf_div(d, vf_add(vf_sqrt(s), epsilon));
             DETNNI_WRITE(m1, s);
             if (m2) {
@@ -5298,7 +5337,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
                 DETNNI_WRITE(m2, h);
             }
             DETNNI_WRITE(w, vf_fma(rate, h, v));
-        }
+        );
     }
 #undef DETNNI_WRITE
 #undef DETNNI_OVER
@@ -5325,6 +5364,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_CHUNK
 #undef DETNNI_COLUMN
 #undef DETNNI_EACH
+#undef DETNNI_FEW
 #undef DETNNI_FINISH
 #undef DETNNI_GET
 #undef DETNNI_HEIGHT
@@ -5371,7 +5411,6 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_TALL
 #undef DETNNI_TILE
 #undef DETNNI_TURN4
-#undef DETNNI_WHOLE
 #undef DETNNI_WIDE
 #undef DETNNI_WRITE
 #undef VF
@@ -5853,7 +5892,7 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     net->state_size = a->used - state_start;
     net->a = detnni_floats(a, rows, net->width);
     net->b = detnni_floats(a, rows, net->width);
-    net->row = detnni_floats(a, 3, net->outputs);
+    net->row = detnni_floats(a, DETNNI_LANES + 2, net->outputs);
     net->room = (net->room + 15) & ~(size_t)15; /* every worker's begins on a line of the cache */
     net->scratch = detnni_floats(a, net->room, desc->workers > 1 ? desc->workers : 1);
     if (training) {
@@ -7095,14 +7134,13 @@ static detnni_crew detnni_own_crew(const detnn_net *net)
 /* y = activation(z), row by row for softmax; y may be z. */
 static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows, float *y)
 {
+    const size_t n = l->outputs;
+    float max[DETNNI_LANES], sum[DETNNI_LANES];
     size_t m;
-    float max, sum;
-    if (l->d.activation != DETNN_SOFTMAX) {
-        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
-        return;
-    }
-    for (m = 0; m < rows; m++)
-        DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+    if (l->d.activation != DETNN_SOFTMAX) DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * n, y);
+    else
+        for (m = 0; m < rows; m += DETNNI_LANES)
+            DETNNI_KERNELS(net)->softmax(z + m * n, detnni_min(DETNNI_LANES, rows - m), n, y + m * n, max, sum);
 }
 
 /* Columns [from, to) of z [rows][cols] = x kernel + bias (or null), apart from x, with weights that are fetched in
@@ -7432,22 +7470,28 @@ static float detnni_target(const float *target, uint32_t label, size_t n, size_t
     return target ? target[j] : n == 1 ? (float)label : j == label ? 1.0f : 0.0f;
 }
 
-/* Cross-entropy of one row (C9) from logits z; d gets the gradient times c where it is not null. row: [3][n]. */
+/* Cross-entropy of one row (C9) from logits z, their softmax p, max and log(sum); d gets the gradient times c where it
+ * is not null. row: [2][n]. */
 static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n, const float *target, uint32_t label,
-                                  float c, float *row, float *d)
+                                  float c, const float *p, float max, float log_sum, float *row, float *d)
 {
-    float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
+    const float eps = net->desc.label_smoothing;
+    float *t = row, *v = row + n;
     size_t j;
-    DETNNI_KERNELS(net)->softmax(z, n, p, &max, &sum);
-    log_sum = detnn_log(sum);
+    if (!target && !(eps > 0.0f)) {
+        if (d) {
+            for (j = 0; j < n; j++) d[j] = p[j] * c;
+            d[label] = (p[label] - 1.0f) * c;
+        }
+        return log_sum - (z[label] - max);
+    }
     for (j = 0; j < n; j++) {
         t[j] = target ? target[j] : j == label ? 1.0f : 0.0f;
         if (eps > 0.0f) t[j] = DETNNI_FMA_PLAIN(1.0f - eps, t[j], eps / (float)n);
         v[j] = t[j] == 0.0f ? 0.0f : log_sum - (z[j] - max);
+        if (d) d[j] = (p[j] - t[j]) * c;
     }
-    loss = !target && !(eps > 0.0f) ? v[label] : DETNNI_KERNELS(net)->dot(t, v, n);
-    if (d) for (j = 0; j < n; j++) d[j] = (p[j] - t[j]) * c;
-    return loss;
+    return DETNNI_KERNELS(net)->dot(t, v, n);
 }
 
 /* The other losses of one row. y: outputs, or logits for binary cross-entropy; label: where target is null. */
@@ -7498,16 +7542,25 @@ static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, c
 static void detnni_losses(const detnn_net *net, const detnni_rows *data, const float *out, size_t rows, float inv,
                           detnni_score *score, float *d)
 {
-    size_t n = net->outputs, m, j;
+    const size_t n = net->outputs;
+    const int cross_entropy = net->desc.loss == DETNN_CROSS_ENTROPY;
+    float max[DETNNI_LANES], log_sum[DETNNI_LANES], *row = net->row + DETNNI_LANES * n;
+    size_t m, j;
     for (m = 0; m < rows; m++) {
+        const size_t i = m % DETNNI_LANES, some = detnni_min(DETNNI_LANES, rows - m);
         const float *z = out + m * n, *target = data->targets ? data->targets + m * n : 0;
         uint32_t label = data->labels ? data->labels[m] : 0;
         float weight = data->weights ? data->weights[m] : 1.0f, c = data->weights ? weight * inv : inv, loss;
-        if (net->desc.loss == DETNN_CROSS_ENTROPY) {
-            loss = detnni_cross_entropy(net, z, n, target, label, c, net->row, d ? d + m * n : 0);
+        if (cross_entropy && i == 0) {
+            DETNNI_KERNELS(net)->softmax(z, some, n, net->row, max, log_sum);
+            DETNNI_KERNELS(net)->exact[DETNNI_EXACT_log](log_sum, some, log_sum);
+        }
+        if (cross_entropy) {
+            loss = detnni_cross_entropy(net, z, n, target, label, c, net->row + i * n, max[i], log_sum[i], row,
+                                        d ? d + m * n : 0);
             score->correct += detnn_argmax(z, n) == (target ? detnn_argmax(target, n) : label);
         } else {
-            loss = detnni_other_loss(net, z, n, target, label, c / (float)n, net->row, d ? d + m * n : 0);
+            loss = detnni_other_loss(net, z, n, target, label, c / (float)n, row, d ? d + m * n : 0);
             if (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY)
                 for (j = 0; j < n; j++) score->correct += (z[j] > 0.0f) == (detnni_target(target, label, n, j) > 0.5f);
         }
@@ -10593,7 +10646,7 @@ DETNN_API float detnn_batch_sum(const float *x, size_t n)
 DETNN_API void detnn_softmax(const float *x, size_t n, float *y)
 {
     float max, sum;
-    detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, n, y, &max, &sum);
+    detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, 1, n, y, &max, &sum);
 }
 
 DETNN_API size_t detnn_dense_scratch(size_t rows, size_t in, size_t out) { return detnni_room(rows, in, out, 1); }
@@ -10748,8 +10801,8 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
         a[0] = plain->sum(x, N); a[1] = plain->dot(x, w, N);
         b[0] = k->sum(x, N); b[1] = k->dot(x, w, N);
         if (!detnni_same_bits(a, b, 2)) return "sums";
-        plain->softmax(x, N, a, &ma, &sa);
-        k->softmax(x, N, b, &mb, &sb);
+        plain->softmax(x, 1, N, a, &ma, &sa);
+        k->softmax(x, 1, N, b, &mb, &sb);
         if (!detnni_same_bits(a, b, N)) return "softmax";
         for (f = DETNN_LINEAR; f < DETNN_SOFTMAX; f++) {
             plain->activate((detnn_activation)f, 0.25f, x, N, a);

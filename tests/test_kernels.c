@@ -446,17 +446,43 @@ static void softmaxes(void)
             softmax_of(z, n, p, &max, &sum);
             FOR_SETS(k) {
                 got[n] = guard;
-                sets[k]->softmax(z, n, got, &m, &s);
+                sets[k]->softmax(z, 1, n, got, &m, &s);
                 CHECKF(ref_differ(got, p, n) == n && ref_same(m, max) && ref_same(s, sum)
                            && ref_same(got[n], guard),
                        "%s softmax of %d, data %d", NAME(k), (int)n, kind);
                 memcpy(got, z, n * sizeof(float));
-                sets[k]->softmax(got, n, got, &m, &s);
+                sets[k]->softmax(got, 1, n, got, &m, &s);
                 CHECKF(ref_differ(got, p, n) == n, "%s softmax of %d in its place, data %d",
                        NAME(k), (int)n, kind);
             }
             detnn_softmax(z, n, got);
             CHECKF(ref_differ(got, p, n) == n, "public softmax of %d, data %d", (int)n, kind);
+        }
+}
+
+/* Many rows at once are as row by row. */
+static void softmaxes_of_rows(void)
+{
+    enum { MOST = 35 };
+    static float z[MOST * MOST], p[MOST * MOST], got[MOST * MOST + 1], max[MOST], sum[MOST], m[MOST + 1], s[MOST + 1];
+    uint64_t state = 14;
+    size_t rows, n, i;
+    int k;
+    for (rows = 0; rows <= MOST; rows++)
+        for (n = 0; n <= MOST; n += 1 + n / 12) {
+            const int kind = (int)((rows + n) % DATA_KINDS);
+            data_of(kind, &state, z, rows * n);
+            if (kind == ORDINARY) for (i = 0; i < rows * n; i++) z[i] *= 30.0f;
+            for (i = 0; n && i < rows; i++) softmax_of(z + i * n, n, p + i * n, &max[i], &sum[i]);
+            FOR_SETS(k) {
+                got[rows * n] = m[rows] = s[rows] = guard;
+                memcpy(got, z, rows * n * sizeof(float));
+                sets[k]->softmax(rows % 2 ? got : z, rows, n, got, m, s);
+                CHECKF(ref_differ(got, p, rows * n) == rows * n && ref_same(got[rows * n], guard)
+                           && ref_same(m[rows], guard) && ref_same(s[rows], guard)
+                           && (!n || (ref_differ(m, max, rows) == rows && ref_differ(s, sum, rows) == rows)),
+                       "%s softmax of %d rows of %d, data %d", NAME(k), (int)rows, (int)n, kind);
+            }
         }
 }
 
@@ -970,6 +996,7 @@ int main(void)
     TEST(dense_long);
     TEST(sums_and_dots);
     TEST(softmaxes);
+    TEST(softmaxes_of_rows);
     TEST(activations);
     TEST(exact_functions);
     TEST(dropouts);
