@@ -4163,8 +4163,9 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define vu_ge           _mm512_cmpge_epu32_mask
 #define vu_mul          _mm512_mul_epu32
 #define vu_add          _mm512_add_epi32
-#define vu_shr32(x)     _mm512_srli_epi64(x, 32)
-#define vu_shl32(x)     _mm512_slli_epi64(x, 32)
+#define vu_xor3(x, y, z) _mm512_ternarylogic_epi32(x, y, z, 0x96)
+#define vu_upper(x)     _mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0xf5)
+#define vu_pair(x, y)   _mm512_mask_shuffle_epi32(x, 0xaaaa, y, (_MM_PERM_ENUM)0xa0)
 #define vu_low          _mm512_unpacklo_epi64
 #define vu_high         _mm512_unpackhi_epi64
 #define vf_low2         _mm512_unpacklo_ps
@@ -4210,8 +4211,9 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
 #define vu_ge(x, y)     _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, y), x))
 #define vu_mul          _mm256_mul_epu32
 #define vu_add          _mm256_add_epi32
-#define vu_shr32(x)     _mm256_srli_epi64(x, 32)
-#define vu_shl32(x)     _mm256_slli_epi64(x, 32)
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     _mm256_shuffle_epi32(x, 0xf5)
+#define vu_pair(x, y)   _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa)
 #define vu_low          _mm256_unpacklo_epi64
 #define vu_high         _mm256_unpackhi_epi64
 #define vf_low2         _mm256_unpacklo_ps
@@ -4255,8 +4257,9 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
 #define vu_ge(x, y)     _mm_castsi128_ps(vu_xor(_mm_cmplt_epi32(vu_turn(x), vu_turn(y)), vu_set(-1)))
 #define vu_mul          _mm_mul_epu32
 #define vu_add          _mm_add_epi32
-#define vu_shr32(x)     _mm_srli_epi64(x, 32)
-#define vu_shl32(x)     _mm_slli_epi64(x, 32)
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     _mm_shuffle_epi32(x, 0xf5)
+#define vu_pair(x, y)   _mm_or_si128(_mm_and_si128(x, _mm_set1_epi64x(0xffffffff)), _mm_slli_epi64(y, 32))
 #define vu_low          _mm_unpacklo_epi64
 #define vu_high         _mm_unpackhi_epi64
 #define vf_low2         _mm_unpacklo_ps
@@ -4331,8 +4334,9 @@ DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
 #define vu_half(x)      vmovn_u64(vreinterpretq_u64_u32(x))
 #define vu_mul(x, y)    vreinterpretq_u32_u64(vmull_u32(vu_half(x), vu_half(y)))
 #define vu_add          vaddq_u32
-#define vu_shr32(x)     vreinterpretq_u32_u64(vshrq_n_u64(vreinterpretq_u64_u32(x), 32))
-#define vu_shl32(x)     vreinterpretq_u32_u64(vshlq_n_u64(vreinterpretq_u64_u32(x), 32))
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     vrev64q_u32(x)
+#define vu_pair(x, y)   vtrn1q_u32(x, y)
 #define vu_low(x, y)    vreinterpretq_u32_u64(vzip1q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
 #define vu_high(x, y)   vreinterpretq_u32_u64(vzip2q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
 #define vf_low2         vzip1q_f32
@@ -4373,8 +4377,9 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return vld1q_f
 #define vu_half(x)      wasm_i32x4_shuffle(x, x, 0, 2, 0, 2)
 #define vu_mul(x, y)    wasm_u64x2_extmul_low_u32x4(vu_half(x), vu_half(y))
 #define vu_add          wasm_i32x4_add
-#define vu_shr32(x)     wasm_u64x2_shr(x, 32)
-#define vu_shl32(x)     wasm_i64x2_shl(x, 32)
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     wasm_i32x4_shuffle(x, x, 1, 1, 3, 3)
+#define vu_pair(x, y)   wasm_i32x4_shuffle(x, y, 0, 4, 2, 6)
 #define vu_low(x, y)    wasm_i64x2_shuffle(x, y, 0, 2)
 #define vu_high(x, y)   wasm_i64x2_shuffle(x, y, 1, 3)
 #define vf_low2(x, y)   wasm_i32x4_shuffle(x, y, 0, 4, 1, 5)
@@ -5207,61 +5212,60 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 }
 
 /* The 4 W words of W Philox blocks from the given one on (C6), in order. A block is computed in 64-bit lanes: c0 .. c3
-   are the low halves, what is above them never matters. */
-DETNNI_FN0 void DETNNI_N(philox)(const detnni_stream *s, uint32_t block, uint32_t *word)
+   are the low halves, what is above them never matters. vu_upper(x): the upper halves in the lower ones; vu_pair(x, y):
+   the lower halves of x with those of y above them. */
+DETNNI_FN void DETNNI_N(philox)(const uint32_t key[20], const detnni_stream *s, uint32_t block, uint32_t *word)
 {
-    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
-    uint32_t start[2 * DETNNI_W], k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
-    VU a0, a1, a2, a3, b0, b1, b2, b3, p, q, r, t;
-    uint32_t i;
     /* lane 2 q + j of W / 2 holds block (W / 4) j + q, so that pairs come out in order */
-    for (i = 0; i < DETNNI_W; i++) {
-        uint32_t lane = i % (DETNNI_W / 2);
-        start[2 * i] = block + i / (DETNNI_W / 2) * (DETNNI_W / 2) + lane % 2 * (DETNNI_W / 4) + lane / 2;
-        start[2 * i + 1] = 0;
-    }
-    a0 = vu_load(start);
-    b0 = vu_load(start + DETNNI_W);
-    a1 = b1 = vu_set(s->counter[1]);
-    a2 = b2 = vu_set(s->counter[2]);
-    a3 = b3 = vu_set(s->counter[3]);
-    for (i = 0; i < 10; i++) {
-        const VU e0 = vu_set(k0), e1 = vu_set(k1);
-        p = vu_mul(a0, m0);
-        q = vu_mul(a2, m1);
-        r = vu_mul(b0, m0);
-        t = vu_mul(b2, m1);
-        a0 = vu_xor(vu_xor(vu_shr32(q), a1), e0);
-        b0 = vu_xor(vu_xor(vu_shr32(t), b1), e0);
-        a2 = vu_xor(vu_xor(vu_shr32(p), a3), e1);
-        b2 = vu_xor(vu_xor(vu_shr32(r), b3), e1);
-        a1 = q;
-        b1 = t;
-        a3 = p;
-        b3 = r;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-#define DETNNI_PAIR(x, y) vu_or(vu_shr32(vu_shl32(x)), vu_shl32(y))
-    p = DETNNI_PAIR(a0, a1);
-    q = DETNNI_PAIR(a2, a3);
+#if DETNNI_W == 16
+    static const uint32_t lane[16] = { 0, 0, 4, 0, 1, 0, 5, 0, 2, 0, 6, 0, 3, 0, 7, 0 };
+#elif DETNNI_W == 8
+    static const uint32_t lane[8] = { 0, 0, 2, 0, 1, 0, 3, 0 };
+#else
+    static const uint32_t lane[4] = { 0, 0, 1, 0 };
+#endif
+    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
+    VU a0 = vu_add(vu_load(lane), vu_set(block)), b0 = vu_add(a0, vu_set(DETNNI_W / 2));
+    VU a1 = vu_set(s->counter[1]), a2 = vu_set(s->counter[2]), a3 = vu_set(s->counter[3]);
+    VU b1 = a1, b2 = a2, b3 = a3, p, q;
+#define DETNNI_TWICE(i, c0, c1, c2, c3) /* words 1 and 3 of a round are products of the one before */ \
+    p = vu_mul(c0, m0); \
+    q = vu_mul(c2, m1); \
+    c0 = vu_xor3(vu_upper(q), c1, vu_set(key[i])); \
+    c2 = vu_xor3(vu_upper(p), c3, vu_set(key[i + 1])); \
+    c3 = vu_mul(c0, m0); \
+    c1 = vu_mul(c2, m1); \
+    c0 = vu_xor3(vu_upper(c1), q, vu_set(key[i + 2])); \
+    c2 = vu_xor3(vu_upper(c3), p, vu_set(key[i + 3]));
+#define DETNNI_PAIRED(i) DETNNI_TWICE(i, a0, a1, a2, a3) DETNNI_TWICE(i, b0, b1, b2, b3)
+    DETNNI_PAIRED(0) DETNNI_PAIRED(4) DETNNI_PAIRED(8) DETNNI_PAIRED(12) DETNNI_PAIRED(16)
+    p = vu_pair(a0, a1);
+    q = vu_pair(a2, a3);
     vu_store(word, vu_low(p, q));
     vu_store(word + DETNNI_W, vu_high(p, q));
-    p = DETNNI_PAIR(b0, b1);
-    q = DETNNI_PAIR(b2, b3);
+    p = vu_pair(b0, b1);
+    q = vu_pair(b2, b3);
     vu_store(word + 2 * DETNNI_W, vu_low(p, q));
     vu_store(word + 3 * DETNNI_W, vu_high(p, q));
-#undef DETNNI_PAIR
+}
+DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /* of every round */
+{
+    uint32_t i;
+    for (i = 0; i < 10; i++) {
+        key[2 * i] = (uint32_t)s->seed + i * 0x9E3779B9u;
+        key[2 * i + 1] = (uint32_t)(s->seed >> 32) + i * 0xBB67AE85u;
+    }
 }
 
 DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
 {
-    uint32_t word[4 * DETNNI_W];
+    uint32_t word[4 * DETNNI_W], key[20];
     size_t n, skip = (size_t)(first & 3);
+    DETNNI_N(philox_key)(s, key);
     for (; all; all -= n, out += n, first += n, skip = 0) {
-        const size_t whole = all >= 4 * DETNNI_W && !skip;
+        const int whole = all >= 4 * DETNNI_W && !skip;
         n = detnni_min(all, 4 * DETNNI_W - skip);
-        DETNNI_N(philox)(s, (uint32_t)(first >> 2), whole ? out : word);
+        DETNNI_N(philox)(key, s, (uint32_t)(first >> 2), whole ? out : word);
         if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
     }
 }
@@ -5276,11 +5280,12 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
     const uint64_t floor = (uint64_t)product;
     const VU threshold = vu_set((uint32_t)(floor + ((double)floor < product))); /* below 2^32, as rate < 1 */
     const VF scale = vf_set(1.0f / (1.0f - rate)), zero = vf_set(0.0f);
-    uint32_t word[4 * DETNNI_W + 4];
+    uint32_t word[4 * DETNNI_W + 4], key[20];
     size_t n, skip = (size_t)(first & 3);
     DETNNI_ZERO(word + 4 * DETNNI_W, 4 * sizeof *word);
+    DETNNI_N(philox_key)(&s, key);
     for (; all; all -= n, x += n, y += n, first += n, skip = 0) {
-        DETNNI_N(philox)(&s, (uint32_t)(first >> 2), word);
+        DETNNI_N(philox)(key, &s, (uint32_t)(first >> 2), word);
         n = detnni_min(all, 4 * DETNNI_W - skip);
         DETNNI_EACH(
             VF v = vf_mul(DETNNI_LOAD(x), scale);
@@ -5347,6 +5352,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_64
 #undef DETNNI_ADD
 #undef DETNNI_ALL
+#undef DETNNI_AT
 #undef DETNNI_B
 #undef DETNNI_BACK
 #undef DETNNI_BEGIN
@@ -5366,20 +5372,22 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_EACH
 #undef DETNNI_FEW
 #undef DETNNI_FINISH
+#undef DETNNI_FROM
 #undef DETNNI_GET
 #undef DETNNI_HEIGHT
 #undef DETNNI_INIT
 #undef DETNNI_KEEP
 #undef DETNNI_LANE
-#undef DETNNI_MASK
 #undef DETNNI_LANES4
 #undef DETNNI_LANES8
 #undef DETNNI_LOAD
+#undef DETNNI_MASK
 #undef DETNNI_MOST
+#undef DETNNI_ON
 #undef DETNNI_OUT
 #undef DETNNI_OVER
 #undef DETNNI_PAD
-#undef DETNNI_PAIR
+#undef DETNNI_PAIRED
 #undef DETNNI_PANEL_1
 #undef DETNNI_PANEL_2
 #undef DETNNI_PANEL_C
@@ -5400,6 +5408,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_R7
 #undef DETNNI_R8
 #undef DETNNI_R9
+#undef DETNNI_ROW
 #undef DETNNI_ROWS_1
 #undef DETNNI_ROWS_2
 #undef DETNNI_ROWS_C
@@ -5410,7 +5419,9 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_STORE
 #undef DETNNI_TALL
 #undef DETNNI_TILE
+#undef DETNNI_TO
 #undef DETNNI_TURN4
+#undef DETNNI_TWICE
 #undef DETNNI_WIDE
 #undef DETNNI_WRITE
 #undef VF
@@ -5447,12 +5458,13 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef vu_max
 #undef vu_mul
 #undef vu_or
+#undef vu_pair
 #undef vu_set
-#undef vu_shl32
-#undef vu_shr32
 #undef vu_sign
 #undef vu_store
+#undef vu_upper
 #undef vu_xor
+#undef vu_xor3
 
 #endif
 
