@@ -724,6 +724,52 @@ static void updates_agree(void)
             }
 }
 
+/* Moments on their way into subnormal numbers, of weights that mostly stay: whole vectors of such, and with a lane that
+ * is none; the least weight that a subnormal moment does not move. */
+static void moments_fade(void)
+{
+    enum { N = 48 };
+    static const uint32_t weights[] = { 0x3f000000, 0xbe123456, 0x26800000, 0x267fffff, 0x00000000, 0x80000000 };
+    static const uint32_t moments[] = { 0x00000001, 0x007fffff, 0x00400000, 0x00000004, 0x00000000, 0x00800000 };
+    uint64_t state = 15;
+    int round, which, k, j;
+    for (round = 0; round < 500; round++)
+        for (which = 0; which < 7; which++) {
+            detnn_schedule schedule = detnn_schedule_default();
+            detnn_optimizer o = which < 2   ? detnn_sgd_momentum(0.1f, 0.9f, which)
+                                : which < 5 ? detnn_adam(which == 4 ? 1e-3f : 0.5f)
+                                            : detnn_rmsprop(0.01f);
+            float g[N], w[N], m1[N], m2[N], w1[N], a1[N], b1[N], w0[N], a0[N], b0[N];
+            const uint64_t odd = round % 3 ? 40 : 3; /* one element in so many is of another kind */
+            detnni_update u;
+            if (which == 3) o.beta1 = o.beta2 = 0.0f;
+            if (which == 4) o = detnn_adamw(1e-3f, 0.01f);
+            if (which == 6) o.momentum = 0.99f;
+            u = detnni_update_of(&o, &schedule, (uint64_t)round);
+            for (j = 0; j < N; j++) {
+                uint64_t x = detnn_splitmix64(&state);
+                const uint32_t sign = (uint32_t)x & 1u << 31;
+                const int other = x % odd == 0;
+                g[j] = ref_float(sign);
+                w[j] = ref_float(weights[other ? x / 64 % 6 : x / 64 % 3]);
+                m1[j] = ref_float((x >> 12 & 1 ? moments[x / 512 % 6] : (uint32_t)(x >> 16) & 0x7fffff) | sign);
+                m2[j] = ref_float(x >> 13 & 1 ? moments[x / 256 % 6] : (uint32_t)(x >> 40) & 0x7fffff);
+                if (which >= 5) m1[j] = m2[j], m2[j] = -m1[j];
+                if (other && x >> 14 & 1) g[j] = ref_random(&state);
+                if (other && x >> 15 & 1) m1[j] = ref_random(&state);
+                if (other && x >> 16 & 1) m2[j] = x >> 17 & 1 ? -m2[j] : ref_any(&state);
+            }
+            memcpy(w1, w, sizeof w); memcpy(a1, m1, sizeof m1); memcpy(b1, m2, sizeof m2);
+            sets[0]->update(&u, 1, N, g, w1, a1, which < 2 || which == 5 ? NULL : b1);
+            for (k = 1; k < set_count; k++) {
+                memcpy(w0, w, sizeof w); memcpy(a0, m1, sizeof m1); memcpy(b0, m2, sizeof m2);
+                sets[k]->update(&u, 1, N, g, w0, a0, which < 2 || which == 5 ? NULL : b0);
+                CHECKF(ref_differ(w0, w1, N) == N && ref_differ(a0, a1, N) == N && ref_differ(b0, b1, N) == N,
+                       "%s optimizer %d, round %d", NAME(k), which, round);
+            }
+        }
+}
+
 static void adds_and_magnitudes(void)
 {
     static float x[300], y[300], s[300], got[301];
@@ -1002,6 +1048,7 @@ int main(void)
     TEST(dropouts);
     TEST(words_agree);
     TEST(updates_agree);
+    TEST(moments_fade);
     TEST(adds_and_magnitudes);
     TEST(maximum_and_argmax);
     TEST(order_of_sums);
