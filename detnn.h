@@ -3000,21 +3000,54 @@ static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t t
     return p;
 }
 
+/* Blocks of a product's left side that a near cache holds: rows (most: as many may be left for the last one), and
+ * along the chains, a power of two or all. Where there is more than one, so many columns are taken at a time. */
+#define DETNNI_BLOCK_TILES 21
+#define DETNNI_COLUMNS     1024
+typedef struct detnni_block {
+    size_t tall, most, deep;
+} detnni_block;
+
+static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
+{
+    detnni_block b;
+    b.most = detnni_min(rows, tallest + tallest / 4);
+    b.tall = detnni_min(b.most, tallest);
+    b.deep = 512;
+    while (b.deep < k && 2 * b.deep * b.tall <= 512 * tallest) b.deep *= 2;
+    if (b.deep > k) b.deep = k;
+    return b;
+}
+#define DETNNI_TURNED  160  /* rows of dz up to which w is read in place for the input gradient */
+#define DETNNI_DEEPEST 2048 /* of their chains, and so far as a block's go */
+
+/* What vector kernels pack and add up beside for a product [rows][cols] with chains of k, at most. */
+static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k)
+{
+    const detnni_block b = detnni_block_of(rows, k, DETNNI_BLOCK_TILES * 14);
+    const size_t lanes = 2 * DETNNI_LANES, columns = detnni_min(cols, DETNNI_COLUMNS);
+    const size_t beside = k > 1024 ? detnni_log2((k - 1) / 512) : 0;
+    return 12 * 14 * lanes + b.deep * (b.most + b.most / 3 + 32) + 16 * b.most
+           + b.deep * (lanes + (rows > b.most ? columns : 0)) + beside * rows * columns;
+}
+
 /* The scratch of detnn_dense_forward's and, where training, the gradients' kernels: for columns and panels that vector
  * kernels pack, and for the levels of the tree over samples. More would not be used. */
 static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
 {
     const size_t lanes = 2 * DETNNI_LANES, levels = rows > 64 ? detnni_log2((rows - 1) / 64) + 2 : 0;
-    const size_t k = detnni_min(in, 4096), n = detnni_min(out, 4096), m = detnni_min(rows, 4096);
     size_t room = 0, most;
     if (training) room = levels > (size_t)-1 / 8 / (out + 1) ? (size_t)-1 / 8 : levels * out;
     if (lanes == 2) return room;
-    most = k * lanes + (in % 1024 ? 0 : detnni_min(m, 700) * (k + 16));
+    most = rows > 1 ? detnni_blocks_room(rows, out, in) : 0; /* one row goes without */
     if (room < most) room = most;
-    most = 112 * lanes + (m + lanes) * n + (out % 1024 ? 0 : 112 * (n + 16));
-    if (training && room < most) room = most;
-    most = levels * 14 * lanes + m * lanes + (out > 256 || in % 1024 == 0 ? 160 * m : 0);
-    if (training && room < most) room = most;
+    if (!training) return room;
+    most = detnni_blocks_room(in, out, rows);
+    if (room < most) room = most;
+    most = detnni_blocks_room(rows, in, out);
+    if (room < most) room = most;
+    most = 112 * lanes + (detnni_min(rows, DETNNI_TURNED) + lanes + 112) * detnni_min(out, DETNNI_DEEPEST) + 112 * 16;
+    if (room < most) room = most;
     return room;
 }
 
@@ -3808,8 +3841,6 @@ DETNNI_FN0 void DETNNI_N(activate_exact)(detnn_activation activation, const floa
 
 #if DETNNI_ISA == DETNNI_ISA_SCALAR
 
-#define DETNNI_FORWARD DETNNI_N(forward)
-
 /* z = x w + b (C2). */
 DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
@@ -4100,22 +4131,32 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define DETNNI_TALL(X) X(10) X(11) X(12) X(13) X(14)
 #define DETNNI_ALL(X)  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define DETNNI_SOME(X) X(1) X(2) X(4) X(6) X(8) X(10) X(12) X(14)
-#define DETNNI_WIDE(X) X(1, 4) X(1, 8) X(2, 4) X(2, 8) X(3, 4) X(3, 8) X(4, 4)
+#define DETNNI_LONG(X) X(1, 4) X(1, 8)
+#define DETNNI_WIDE(X) DETNNI_LONG(X) X(2, 4) X(2, 8) X(3, 4) X(3, 8) X(4, 4)
 #elif DETNNI_ISA == DETNNI_ISA_AVX2
 #define DETNNI_MOST 6
 #define DETNNI_TALL(X) X(4) X(5) X(6)
 #define DETNNI_ALL(X)  X(1) X(2) X(3) X(4) X(5) X(6)
 #define DETNNI_SOME(X) X(1) X(2) X(4) X(6)
-#define DETNNI_WIDE(X) X(1, 4) X(1, 8) X(2, 4) X(3, 4)
+#define DETNNI_LONG(X) X(1, 4) X(1, 8)
+#define DETNNI_WIDE(X) DETNNI_LONG(X) X(2, 4) X(3, 4)
 #else /* emulated fma wants the registers */
 #define DETNNI_MOST 2
 #define DETNNI_TALL(X) X(2)
 #define DETNNI_ALL(X)  X(1) X(2)
 #define DETNNI_SOME(X) X(1) X(2)
+#define DETNNI_LONG(X)
 #define DETNNI_WIDE(X)
 #endif
 
 #define vf_ahead(p)   __builtin_prefetch(p)
+/* Before the branch back of a long loop: from Skylake to Cascade Lake one that touches the end of 32 bytes of code is
+   decoded anew each time (Intel's erratum on jumps), which made tiles half as slow again. */
+#if defined(__x86_64__) || defined(__i386__)
+#define vf_again() __asm__ volatile(".p2align 5")
+#else
+#define vf_again()
+#endif
 #if DETNNI_ISA == DETNNI_ISA_WASM
 #define vf_hide(p, q)
 #else
@@ -4441,13 +4482,17 @@ DETNNI_FN void vf_put(float *p, size_t n, VF v)
    ---- */
 
 typedef struct {
+    float *at;
+    size_t stride;
+} DETNNI_N(place);
+typedef struct {
     const float *a, *b, *init;      /* init null: from +0 */
     float *c;
     float *copy;                    /* where the first tile leaves b packed, or null */
     float *levels;                  /* for the tree over leaves of 64 where k is cut into such, or null */
+    const DETNNI_N(place) *sums;    /* a panel's: so many, like c, that are added at the end, the last one first */
+    size_t joins;
     size_t as, bs, is, cs, k, cols; /* strides between rows; a panel's as is that along the chain */
-    const float *next;              /* a panel's: rows of two lines that are wanted soon, ns apart */
-    size_t ns;
     size_t last, b_last;            /* the last vector's column in c and init, and in b */
 } DETNNI_N(tile);
 typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
@@ -4471,17 +4516,20 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
 #define DETNNI_R13(C, X) DETNNI_R12(C, X) C(X, 12)
 #define DETNNI_R14(C, X) DETNNI_R13(C, X) C(X, 13)
 
+#define DETNNI_HEIGHT ((DETNNI_MOST + DETNNI_W - 1) / DETNNI_W * DETNNI_W)
 #define DETNNI_COLUMN(i, j) const size_t o##j = detnni_min((size_t)j * DETNNI_W, t->b_last);
 #define DETNNI_PLACE(i, j)  const size_t p##j = detnni_min((size_t)j * DETNNI_W, t->last);
 #define DETNNI_BEGIN(i, j)  VF c##i##_##j = vf_set(0.0f);
 #define DETNNI_INIT(i, j)   c##i##_##j = DETNNI_GET(init + (size_t)i * is + p##j);
 #define DETNNI_B(i, j)      const VF b##j = DETNNI_GET(row + o##j);
 #define DETNNI_PLAIN(i, j)
-#define DETNNI_KEEP(i, j)   vf_store(copy, b##j); copy += DETNNI_W; vf_ahead(row + 12 * bs + o##j);
+#define DETNNI_AHEAD(i, j)  vf_ahead(row + 8 * bs + o##j);
+#define DETNNI_KEEP(i, j)   vf_store(copy, b##j); copy += DETNNI_W; vf_ahead(row + 6 * bs + o##j);
 #define DETNNI_STEP(i, j) \
     if (j == 0) x = vf_set((i < 5 ? a : i < 10 ? a5 : a10)[i % 5 * ar + at]); \
     c##i##_##j = vf_fma(x, b##j, c##i##_##j); \
     vf_order(c##i##_##j);
+#define DETNNI_JOIN(i, j)     c##i##_##j = vf_add(DETNNI_GET(sum + (size_t)i * stride + p##j), c##i##_##j);
 #define DETNNI_FINISH(i, j)   DETNNI_PUT(c + (size_t)i * cs + p##j, c##i##_##j);
 #define DETNNI_STEPS(R, V, PANEL, ALSO, D) \
     { \
@@ -4489,18 +4537,22 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         const size_t at = D * ak; \
         DETNNI_C##V(DETNNI_B, 0) \
         DETNNI_C##V(ALSO, 0) \
-        if (PANEL) vf_ahead(next + D * DETNNI_W); \
+        if (PANEL) { \
+            vf_ahead(a + at + 16 * ak); \
+            vf_ahead(line + D * DETNNI_W); \
+        } \
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
 /* PANEL: a's rows lie side by side, and as is the stride of its chain; ALSO: what is done with b besides */
 #define DETNNI_TILE(name, R, V, PANEL, ALSO) \
 DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 { \
-    const size_t as = t->as, bs = t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as, ak = PANEL ? as : 1; \
+    const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
+    const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1;\
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
-    const float *b = t->b, *init = t->init, *next = t->next; \
+    const float *b = t->b, *init = t->init, *line = t->c + R * cs, *lines = line + R * cs; \
     float *c = t->c, *copy = t->copy; \
-    size_t k = t->k, ns = t->ns; \
+    size_t k = t->k, joins = t->joins; \
     VF x; \
     DETNNI_MASK \
     DETNNI_C##V(DETNNI_COLUMN, 0) \
@@ -4511,16 +4563,21 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
     for (; k >= 2; k -= 2) { \
         DETNNI_STEPS(R, V, PANEL, ALSO, 0) \
         DETNNI_STEPS(R, V, PANEL, ALSO, 1) \
-        next += ns; \
+        line = line == lines ? line : line + cs; \
         a += 2 * ak; \
         a5 = !PANEL ? a5 + 2 : R > 5 ? a + 5 : a; \
         a10 = !PANEL ? a10 + 2 : R > 10 ? a + 10 : a; \
         b += 2 * bs; \
+        vf_again(); \
     } \
     if (k) { DETNNI_STEPS(R, V, PANEL, ALSO, 0) } \
     (void)copy; \
-    (void)next; \
-    (void)ns; \
+    (void)line; \
+    for (; PANEL && joins; joins--) { \
+        const float *sum = t->sums[joins - 1].at; \
+        const size_t stride = t->sums[joins - 1].stride; \
+        DETNNI_R##R(DETNNI_C##V, DETNNI_JOIN) \
+    } \
     DETNNI_R##R(DETNNI_C##V, DETNNI_FINISH) \
 }
 
@@ -4531,10 +4588,14 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 #define DETNNI_PUT(p, x)    vf_store(p, x)
 #define DETNNI_ROWS_2(R)    DETNNI_TILE(rows, R, 2, 0, DETNNI_PLAIN)
 #define DETNNI_ROWS_V(R, V) DETNNI_TILE(rows, R, V, 0, DETNNI_PLAIN)
-#define DETNNI_PANEL_2(R)   DETNNI_TILE(panel, R, 2, 1, DETNNI_PLAIN)
+#define DETNNI_PANEL_2(R)   DETNNI_TILE(panel, R, 2, 1, DETNNI_AHEAD)
 DETNNI_ALL(DETNNI_ROWS_2)
 DETNNI_WIDE(DETNNI_ROWS_V)
+#define DETNNI_PANEL_V(R, V) DETNNI_TILE(panel, R, V, 1, DETNNI_PLAIN)
+#define DETNNI_PACKED_2(R)  DETNNI_TILE(packed, R, 2, 2, DETNNI_AHEAD)
 DETNNI_ALL(DETNNI_PANEL_2)
+DETNNI_TALL(DETNNI_PACKED_2)
+DETNNI_LONG(DETNNI_PANEL_V)
 #define DETNNI_ROWS_C(R)    DETNNI_TILE(rows_copy, R, 2, 0, DETNNI_KEEP)
 #define DETNNI_PANEL_C(R)   DETNNI_TILE(panel_copy, R, 2, 1, DETNNI_KEEP)
 DETNNI_TALL(DETNNI_ROWS_C)
@@ -4550,18 +4611,22 @@ DETNNI_TALL(DETNNI_PANEL_C)
 DETNNI_SOME(DETNNI_ROWS_1)
 DETNNI_SOME(DETNNI_PANEL_1)
 
-#define DETNNI_CASE_ROWS_C(R)    case 1024 + R: return DETNNI_N(rows_copy_##R##_2);
-#define DETNNI_CASE_PANEL_C(R)   case 1536 + R: return DETNNI_N(panel_copy_##R##_2);
 /* The tile of so many rows and vectors; null where there is none. */
-#define DETNNI_CASE_ROWS_1(R)    case 32 + R: return DETNNI_N(rows_##R##_1);
-#define DETNNI_CASE_ROWS_2(R)    case 64 + R: return DETNNI_N(rows_##R##_2);
-#define DETNNI_CASE_ROWS_V(R, V) case 32 * V + R: return DETNNI_N(rows_##R##_##V);
-#define DETNNI_CASE_PANEL_1(R)   case 512 + 32 + R: return DETNNI_N(panel_##R##_1);
-#define DETNNI_CASE_PANEL_2(R)   case 512 + 64 + R: return DETNNI_N(panel_##R##_2);
-DETNNI_FN0 DETNNI_N(tile_f) DETNNI_N(tile_of)(int panel, int copy, size_t rows, size_t vectors)
+enum { DETNNI_N(as_rows), DETNNI_N(as_panel), DETNNI_N(rows_kept), DETNNI_N(panel_kept), DETNNI_N(packed) };
+#define DETNNI_CASE(kind, V, R)  case 512 * DETNNI_N(kind) + 32 * V + R: return
+#define DETNNI_CASE_ROWS_1(R)    DETNNI_CASE(as_rows, 1, R) DETNNI_N(rows_##R##_1);
+#define DETNNI_CASE_ROWS_2(R)    DETNNI_CASE(as_rows, 2, R) DETNNI_N(rows_##R##_2);
+#define DETNNI_CASE_ROWS_V(R, V) DETNNI_CASE(as_rows, V, R) DETNNI_N(rows_##R##_##V);
+#define DETNNI_CASE_PANEL_1(R)   DETNNI_CASE(as_panel, 1, R) DETNNI_N(panel_##R##_1);
+#define DETNNI_CASE_PANEL_2(R)   DETNNI_CASE(as_panel, 2, R) DETNNI_N(panel_##R##_2);
+#define DETNNI_CASE_PANEL_V(R, V) DETNNI_CASE(as_panel, V, R) DETNNI_N(panel_##R##_##V);
+#define DETNNI_CASE_ROWS_C(R)    DETNNI_CASE(rows_kept, 2, R) DETNNI_N(rows_copy_##R##_2);
+#define DETNNI_CASE_PANEL_C(R)   DETNNI_CASE(panel_kept, 2, R) DETNNI_N(panel_copy_##R##_2);
+#define DETNNI_CASE_PACKED(R)    DETNNI_CASE(packed, 2, R) DETNNI_N(packed_##R##_2);
+DETNNI_FN0 DETNNI_N(tile_f) DETNNI_N(tile_of)(int kind, size_t rows, size_t vectors)
 {
     if (rows >= 32) return 0;
-    switch ((panel ? 512 : 0) + (copy ? 1024 : 32 * (int)vectors) + (int)rows) {
+    switch (512 * kind + 32 * (int)vectors + (int)rows) {
     DETNNI_SOME(DETNNI_CASE_ROWS_1)
     DETNNI_ALL(DETNNI_CASE_ROWS_2)
     DETNNI_WIDE(DETNNI_CASE_ROWS_V)
@@ -4569,51 +4634,42 @@ DETNNI_FN0 DETNNI_N(tile_f) DETNNI_N(tile_of)(int panel, int copy, size_t rows, 
     DETNNI_ALL(DETNNI_CASE_PANEL_2)
     DETNNI_TALL(DETNNI_CASE_ROWS_C)
     DETNNI_TALL(DETNNI_CASE_PANEL_C)
+    DETNNI_TALL(DETNNI_CASE_PACKED)
+    DETNNI_LONG(DETNNI_CASE_PANEL_V)
     default: return 0;
     }
 }
 
-/* d += s */
-DETNNI_FN void DETNNI_N(join)(float *d, const float *s, size_t n)
+/* A tile at so many rows from c and the sums, whose chain is cut into leaves of 64 that are added as a tree (C3). */
+DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole, size_t rows, size_t from)
 {
-    size_t i;
-    for (i = 0; i < n; i += DETNNI_W) vf_store(d + i, vf_add(vf_load(d + i), vf_load(s + i)));
-}
-
-/* A tile whose chain is cut into leaves of 64 that are added as a tree (C3). */
-DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole, size_t rows, size_t vectors)
-{
+    DETNNI_N(place) sums[8 * sizeof(size_t)];
     DETNNI_N(tile) t = *whole;
-    const size_t width = vectors * DETNNI_W, size = rows * width;
-    size_t left = t.k, count = 0, depth = 0, c, i, j;
-    const VL m = vf_lanes(t.cols);
-    t.cs = width;
-    t.last = width - DETNNI_W;
-    while (left) {
-        t.k = left < 64 ? left : 64;
-        t.c = t.levels + depth * size;
+    const size_t stride = t.last + DETNNI_W;
+    size_t left = t.k, leaf = 0, depth, c;
+    for (depth = 0; depth < t.joins; depth++) {
+        sums[depth].at = t.sums[depth].at + from * t.sums[depth].stride;
+        sums[depth].stride = t.sums[depth].stride;
+    }
+    do {
+        t.k = detnni_min(left, 64);
+        left -= t.k;
+        for (t.joins = 0, c = leaf++; c & 1; c >>= 1) t.joins++;
+        if (left == 0) t.joins = depth;
+        depth -= t.joins;
+        t.sums = sums + depth;
+        t.c = left ? t.levels + (depth - whole->joins) * rows * stride : whole->c;
+        t.cs = left ? stride : whole->cs;
         f(&t);
-        for (c = count++; c & 1; c >>= 1, depth--)
-            DETNNI_N(join)(t.levels + (depth - 1) * size, t.levels + depth * size, size);
-        depth++;
+        sums[depth].at = t.c;
+        sums[depth++].stride = t.cs;
         t.a += t.k * t.as;
         t.b += t.k * t.bs;
         if (t.copy) t.copy += t.k * 2 * DETNNI_W;
-        left -= t.k;
-    }
-    for (; depth > 1; depth--) DETNNI_N(join)(t.levels + (depth - 2) * size, t.levels + (depth - 1) * size, size);
-    for (i = 0; i < rows; i++)
-        for (j = 0; j < vectors; j++) {
-            float *d = whole->c + i * whole->cs + detnni_min(j * DETNNI_W, whole->last);
-            VF v = vf_load(t.levels + i * width + j * DETNNI_W);
-            if (vectors == 1) vf_put(d, m, v);
-            else vf_store(d, v);
-        }
+    } while (left);
 }
 
-enum { DETNNI_N(as_rows), DETNNI_N(as_panel), DETNNI_N(packed) };
 /* Packed: for every `even` columns of a (the last ones with columns before them) a panel of HEIGHT. */
-#define DETNNI_HEIGHT ((DETNNI_MOST + DETNNI_W - 1) / DETNNI_W * DETNNI_W)
 
 /* The height of tiles that divide rows evenly. */
 DETNNI_FN size_t DETNNI_N(even)(size_t rows)
@@ -4627,58 +4683,52 @@ DETNNI_FN size_t DETNNI_N(even)(size_t rows)
 DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t width)
 {
     const size_t vectors = width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2 : width <= 4 * DETNNI_W ? 4 : 8;
+    const int panels = form == DETNNI_N(packed), plain = form == DETNNI_N(as_rows) ? form : DETNNI_N(as_panel);
+    const int kept = plain == form && !panels && form == DETNNI_N(as_rows) ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
+    const int once = t.is || t.joins; /* c is read: no row may be computed twice */
+    const size_t even = vectors > 2 ? rows : DETNNI_N(even)(rows);
     const float *a = t.a, *init = t.init;
     float *c = t.c;
-    size_t at = 0, tall = 0, panel = 0, even = vectors > 2 ? rows : DETNNI_N(even)(rows);
+    size_t at = 0, tall = 0, panel = 0;
+    int kind = -1;
     DETNNI_N(tile_f) f = 0;
     t.cols = width < DETNNI_W ? width : DETNNI_W;
     t.last = width - t.cols;
     while (at < rows) {
-        size_t left = rows - at, from;
-        int copy = t.copy && at == 0;
-        if (!f || copy || tall > left || panel == 1) {
-            tall = even;
-            if (tall > left && form != DETNNI_N(packed)) tall = left;
-            while ((f = DETNNI_N(tile_of)(form, copy, tall, vectors)) == 0) tall++;
-            if (tall > left && (tall > rows || t.is)) {
+        const size_t left = rows - at;
+        const int now = t.copy ? kept : panels && t.bs == 2 * DETNNI_W && vectors == 2 ? DETNNI_N(packed) : plain;
+        size_t from;
+        if (now != kind || tall > left) {
+            kind = now;
+            tall = panels ? even : detnni_min(even, left);
+            while ((f = DETNNI_N(tile_of)(kind, tall, vectors)) == 0) tall++;
+            if (tall > left && (tall > rows || once)) {
                 tall = left; /* no taller one begun higher: a shorter one */
-                while ((f = DETNNI_N(tile_of)(form, 0, tall, vectors)) == 0) tall--;
+                while ((f = DETNNI_N(tile_of)(plain, tall, vectors)) == 0) tall--;
             }
         }
         from = tall > left ? rows - tall : at;
-        if (form == DETNNI_N(packed))
-            t.a = a + panel * DETNNI_HEIGHT * t.k + (from - detnni_min(at, rows - DETNNI_HEIGHT));
-        else
-            t.a = a + from * (form == DETNNI_N(as_panel) ? 1 : t.as);
+        if (panels) t.a = a + panel * DETNNI_HEIGHT * t.k + (from - detnni_min(at, rows - DETNNI_HEIGHT));
+        else t.a = a + from * (form == DETNNI_N(as_panel) ? 1 : t.as);
         t.c = c + from * t.cs;
         if (init) t.init = init + from * t.is;
-        t.next = form == DETNNI_N(packed) ? t.c + tall * t.cs : t.a;
-        t.ns = form == DETNNI_N(packed) ? t.cs : 0;
-        if (t.levels) DETNNI_N(leaves)(f, &t, tall, vectors);
+        if (t.levels) DETNNI_N(leaves)(f, &t, tall, from);
         else f(&t);
-        if (copy) {
+        if (t.copy) {
             t.b = t.copy;
             t.bs = 2 * DETNNI_W;
             t.b_last = DETNNI_W;
             t.copy = 0;
         }
-        at = form == DETNNI_N(packed) ? at + even : from + tall;
+        at = panels ? at + even : from + tall;
         panel++;
     }
 }
 
 /* The columns that one pass takes with so few rows. */
-DETNNI_FN0 size_t DETNNI_N(width)(size_t rows)
+DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows)
 {
-    return (DETNNI_N(tile_of)(0, 0, rows, 8) ? 8 : DETNNI_N(tile_of)(0, 0, rows, 4) ? 4 : 2) * DETNNI_W;
-}
-/* How many columns from *n on, of [from, to); moves *n back where fewer than a vector would be left. */
-DETNNI_FN size_t DETNNI_N(strip)(size_t *n, size_t from, size_t to, size_t most)
-{
-    size_t width = to - *n < most ? to - *n : most;
-    if (width >= DETNNI_W || to - from < DETNNI_W) return width;
-    *n = to - DETNNI_W;
-    return DETNNI_W;
+    return (DETNNI_N(tile_of)(form, rows, 8) ? 8 : DETNNI_N(tile_of)(form, rows, 4) ? 4 : 2) * DETNNI_W;
 }
 
 /* Four registers that hold 4 x 4 blocks side by side: each block is transposed. */
@@ -4723,14 +4773,19 @@ DETNNI_FN0 void DETNNI_N(turn)(const float *s, size_t ss, size_t rows, size_t co
     }
 }
 
-/* Packs columns of a, at least HEIGHT, k long, for `down`. */
-DETNNI_FN0 void DETNNI_N(columns)(const float *a, size_t as, size_t cols, size_t k, float *d)
+/* Packs rows (turned) or columns of a, at least HEIGHT, k long, for `down`. */
+DETNNI_FN0 void DETNNI_N(panels)(const float *a, size_t as, int turned, size_t rows, size_t k, float *d)
 {
-    size_t at, i, j, even = DETNNI_N(even)(cols);
-    for (at = 0; at < cols; at += even)
-        for (i = 0; i < k; i++, d += DETNNI_HEIGHT)
-            for (j = 0; j < DETNNI_HEIGHT; j += DETNNI_W)
-                vf_store(d + j, vf_load(a + i * as + detnni_min(at, cols - DETNNI_HEIGHT) + j));
+    const size_t even = DETNNI_N(even)(rows), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
+    size_t at, panel, i, j;
+    if (turned)
+        for (at = 0; at < rows; at += even, d += size)
+            DETNNI_N(turn)(a + detnni_min(at, last) * as, as, DETNNI_HEIGHT, k, d, DETNNI_HEIGHT);
+    else
+        for (i = 0; i < k; i++, a += as, d += DETNNI_HEIGHT)
+            for (at = 0, panel = 0; at < rows; at += even, panel++)
+                for (j = 0; j < DETNNI_HEIGHT; j += DETNNI_W)
+                    vf_store(d + panel * size + j, vf_load(a + detnni_min(at, last) + j));
 }
 DETNNI_FN size_t DETNNI_N(panels_size)(size_t rows, size_t k)
 {
@@ -4740,9 +4795,105 @@ DETNNI_FN size_t DETNNI_N(panels_size)(size_t rows, size_t k)
 /* Rows that lie a large power of two apart fall on the same lines of a cache. Copies them further apart. */
 #define DETNNI_PAD 16
 DETNNI_FN int DETNNI_N(clash)(size_t stride) { return stride >= 1024 && stride % 1024 == 0; }
-DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, float *d)
+DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, size_t k, float *d)
 {
-    for (; rows; rows--, a += as, d += as + DETNNI_PAD) DETNNI_COPY(d, a, as * sizeof(float));
+    for (; rows; rows--, a += as, d += k + DETNNI_PAD) DETNNI_COPY(d, a, k * sizeof(float));
+}
+
+/* c [rows][cols] = a b + init (null: none). a is [rows][k], b [k][cols], lines as and bs apart; bt: b is [cols][k]; at:
+   a is [k][rows], and the sum over k is the tree of C3. */
+typedef struct {
+    size_t rows, cols, k;
+    const float *a, *b, *init;
+    float *c, *scratch;
+    size_t as, bs, cs, room;
+    int at, bt;
+} DETNNI_N(product);
+
+/* Columns from which it pays to put a's columns, or rows, in panels. */
+#define DETNNI_PANEL_COLUMNS 128
+#define DETNNI_PANEL_ROWS    384
+
+/* Blocks of a that a near cache holds, in panels where enough columns share them, meet strips of b that are two vectors
+   wide, and kept where other blocks follow. Chains that are cut go on from c; trees are added up beside it. */
+DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
+{
+    const detnni_block block = detnni_block_of(q->rows, q->k, DETNNI_BLOCK_TILES * DETNNI_MOST);
+    const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
+    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows);
+    const size_t tree = q->at && q->k > 64;
+    const size_t levels = tree ? (detnni_log2(block.deep / 64) + 1) * DETNNI_MOST * strip : 0;
+    const int many = q->rows > block.most, cut = many || q->k > 2 * block.deep;
+    const size_t columns = cut ? detnni_min(q->cols, DETNNI_COLUMNS) : q->cols;
+    const size_t sums_size = tree && cut ? detnni_log2((q->k - 1) / block.deep) * q->rows * columns : 0;
+    const size_t fixed = levels + sums_size, one = block.deep * strip;
+    const size_t all = block.deep * ((columns + strip - 1) / strip * strip);
+    const size_t in_panels = DETNNI_N(panels_size)(block.most, block.deep);
+    const size_t apart = block.most * (block.deep + DETNNI_PAD);
+    const int panels = DETNNI_MOST > 2 && q->rows >= DETNNI_HEIGHT && fixed + in_panels + one <= q->room
+                       && q->cols >= (q->at ? DETNNI_PANEL_COLUMNS : DETNNI_PANEL_ROWS);
+    const int spread = !panels && !q->at && DETNNI_N(clash)(q->as) && q->cols > strip && apart + one <= q->room;
+    const size_t used = fixed + (panels ? in_panels : spread ? apart : 0);
+    const int keep = many && used + all <= q->room;
+    const int copy = !q->bt && most == strip && block.most >= 2 * DETNNI_MOST && used + one <= q->room;
+    float *beside = q->scratch + levels, *near_a = q->scratch + fixed, *near_b = q->scratch + used;
+    size_t first, k, m, n, end, high, width, group, depth, i;
+    DETNNI_N(tile) t;
+    DETNNI_ZERO(&t, sizeof t);
+    t.levels = tree ? q->scratch : 0;
+    for (first = 0; first < q->cols; first = end) {
+        end = first + detnni_min(columns, q->cols - first);
+        k = group = depth = 0;
+        do {
+            t.k = detnni_min(block.deep, q->k - k);
+            if (tree) { /* of the blocks along the chains, as of the leaves in each */
+                for (t.joins = 0, i = group++; i & 1; i >>= 1) t.joins++;
+                if (q->k - k == t.k) t.joins = depth;
+                depth -= t.joins;
+            }
+            for (m = 0; m < q->rows; m += high) {
+                const float *a = q->a + (q->at ? k * q->as + m : m * q->as + k);
+                high = q->rows - m > block.most ? block.tall : q->rows - m;
+                if (panels) DETNNI_N(panels)(a, q->as, !q->at, high, t.k, near_a);
+                else if (spread) DETNNI_N(spread)(a, q->as, high, t.k, near_a);
+                t.a = panels || spread ? near_a : a;
+                t.as = panels ? DETNNI_HEIGHT : spread ? t.k + DETNNI_PAD : q->as;
+                for (n = first; n < end; n += width) {
+                    float *kept = near_b + (keep ? (n - first) * block.deep : 0);
+                    const int fresh = !keep || m == 0;
+                    DETNNI_N(place) sums[8 * sizeof(size_t)];
+                    width = detnni_min(most, end - n);
+                    t.b = q->bt ? q->b + n * q->bs + k : q->b + k * q->bs + n;
+                    t.bs = q->bs;
+                    t.b_last = width - detnni_min(width, DETNNI_W);
+                    t.copy = 0;
+                    if (q->bt && fresh) DETNNI_N(turn)(t.b, q->bs, width, t.k, kept, strip);
+                    if (copy && width > DETNNI_W) {
+                        if (fresh) t.copy = kept;
+                        else t.b_last = DETNNI_W;
+                    }
+                    if (q->bt || (copy && width > DETNNI_W && !fresh)) {
+                        t.b = kept;
+                        t.bs = strip;
+                    }
+                    for (i = 0; i <= t.joins; i++) {
+                        const size_t level = depth + i;
+                        sums[i].at = q->c + m * q->cs + n;
+                        if (level) sums[i].at = beside + ((level - 1) * q->rows + m) * columns + n - first;
+                        sums[i].stride = level ? columns : q->cs;
+                    }
+                    t.sums = sums;
+                    t.c = sums[0].at;
+                    t.cs = sums[0].stride;
+                    t.init = !tree && k ? t.c : q->init ? q->init + n : 0;
+                    t.is = !tree && k ? q->cs : 0;
+                    DETNNI_N(down)(t, panels ? DETNNI_N(packed) : unpacked, high, width);
+                }
+            }
+            k += t.k;
+            if (tree) depth++;
+        } while (k < q->k);
+    }
 }
 
 /* One row of z: the latency of a prediction, which is that of its chains. So many vectors of them run side by side. */
@@ -4805,175 +4956,113 @@ DETNNI_FN0 void DETNNI_N(row)(const detnni_dense *p, const float *x, const float
     } while (k < p->in);
 }
 
-/* z = x w + b (C2), rows in blocks that a cache holds. */
+/* The products of C2. */
 DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
-    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows), block = 40 * DETNNI_MOST;
-    const size_t few = detnni_min(in, p->room / (2 * DETNNI_W)), columns = p->to - p->from;
-    const int copied = p->scratch && few >= detnni_min(in, 64) && rows >= 2 * DETNNI_MOST && in > 0;
-    const int spread = copied && columns > 2 * DETNNI_W && DETNNI_N(clash)(in)
-                       && in * 2 * DETNNI_W + detnni_min(rows, block + block / 4) * (in + DETNNI_PAD) <= p->room;
-    float *apart = spread ? p->scratch + in * 2 * DETNNI_W : 0;
-    size_t n, m, k, width, high;
-    DETNNI_N(tile) t;
-    if (rows == 1) {
+    DETNNI_N(product) q;
+    if (p->rows == 1) {
         DETNNI_N(row)(p, x, w, b, z);
         return;
     }
-    DETNNI_ZERO(&t, sizeof t);
-    t.cs = out;
-    for (m = 0; m < rows; m += high) {
-        high = copied && rows - m > block + block / 4 ? block : rows - m;
-        if (spread) DETNNI_N(spread)(x + m * in, in, high, apart);
-        for (n = p->from; n < p->to; n += width) {
-            width = DETNNI_N(strip)(&n, p->from, p->to, most);
-            t.init = b ? b + n : 0;
-            t.is = 0;
-            t.c = z + m * out + n;
-            k = 0;
-            do {
-                t.b = w + k * out + n;
-                t.bs = out;
-                t.b_last = width - detnni_min(width, DETNNI_W);
-                t.copy = 0;
-                if (copied && width > DETNNI_W && width <= 2 * DETNNI_W && high >= 2 * DETNNI_MOST) t.copy = p->scratch;
-                t.k = t.copy ? detnni_min(few, in - k) : in - k;
-                t.a = spread ? apart : x + m * in + k;
-                t.as = spread ? in + DETNNI_PAD : in;
-                DETNNI_N(down)(t, DETNNI_N(as_rows), high, width);
-                t.init = t.c;
-                t.is = out;
-                k += t.k;
-            } while (k < in);
-        }
-    }
+    DETNNI_ZERO(&q, sizeof q);
+    q.rows = p->rows;
+    q.cols = p->to - p->from;
+    q.k = q.as = p->in;
+    q.bs = q.cs = p->out;
+    q.a = x;
+    q.b = w + p->from;
+    q.init = b ? b + p->from : 0;
+    q.c = z + p->from;
+    q.scratch = p->scratch;
+    q.room = p->scratch ? p->room : 0;
+    DETNNI_N(blocks)(&q);
 }
-
-DETNNI_FN0 void DETNNI_N(dense)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
-{
-    if (p->rows == 1) DETNNI_N(row)(p, x, w, b, z);
-    else DETNNI_N(forward)(p, x, w, b, z);
-}
-
-#define DETNNI_FORWARD DETNNI_N(dense)
 
 #define DETNNI_CHUNK 112 /* columns of dx that are turned together: tiles and vectors divide it */
 
-/* dx = dz w^T (C2): few rows meet w turned piece by piece; of more, dz is turned, the tiles are w's rows times vectors
-   of samples, and they are turned on their way to dx. */
-DETNNI_FN0 void DETNNI_N(input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx)
+/* dx = dz w^T, for a moderate number of rows: dz is turned, the tiles are w's rows, in place, times vectors of samples,
+   and they are turned on their way to dx. */
+DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const float *dz, const float *w, float *dx)
 {
-    const size_t rows = p->rows, in = p->in, out = p->out, most = DETNNI_N(width)(rows);
-    const size_t tile = DETNNI_CHUNK * 2 * DETNNI_W, strips = (rows + 2 * DETNNI_W - 1) / (2 * DETNNI_W);
+    const size_t rows = p->rows, in = p->in, out = p->out, strip = 2 * DETNNI_W;
+    const size_t deep = detnni_min(out, DETNNI_DEEPEST), strips = (rows + strip - 1) / strip;
     const int spread = DETNNI_N(clash)(out);
-    /* all of dz turned and w's rows spread where there is room, else a strip of dz at a time, as long as may be */
-    const int whole = tile + strips * 2 * DETNNI_W * out + (spread ? DETNNI_CHUNK * (out + DETNNI_PAD) : 0) <= p->room;
-    const size_t few = whole ? out : (p->room - tile) / (2 * DETNNI_W);
-    float *turned = p->scratch + tile, *apart = turned + strips * 2 * DETNNI_W * out;
-    size_t m, n, k, i, width, high, group;
+    float *tile = p->scratch, *turned = tile + DETNNI_CHUNK * strip, *apart = turned + strips * strip * deep;
+    size_t m, n = 0, k, width, high;
     DETNNI_N(tile) t;
     DETNNI_ZERO(&t, sizeof t);
-    t.as = out;
-    if (out == 0) DETNNI_ZERO(dx, rows * in * sizeof(float));
-    if (rows <= DETNNI_W / 2) {
-        for (k = p->from; k < p->to; k += width) {
-            width = DETNNI_N(strip)(&k, p->from, p->to, most);
-            t.c = dx + k;
-            t.cs = in;
-            t.b = p->scratch;
-            t.bs = most;
-            t.b_last = width - detnni_min(width, DETNNI_W);
-            t.init = 0;
-            t.is = 0;
-            for (n = 0; n < out; n += t.k) {
-                t.k = detnni_min(32, out - n);
-                t.a = dz + n;
-                DETNNI_N(turn)(w + k * out + n, out, width, t.k, p->scratch, most);
-                DETNNI_N(down)(t, DETNNI_N(as_rows), rows, width);
-                t.init = t.c;
-                t.is = in;
+    t.cs = t.bs = strip;
+    t.c = tile;
+    do {
+        t.k = detnni_min(deep, out - n);
+        for (m = 0; m < rows; m += width) {
+            width = detnni_min(strip, rows - m);
+            DETNNI_N(turn)(dz + m * out + n, out, width, t.k, turned + m * t.k, strip);
+        }
+        for (k = p->from; k < p->to; k += high) {
+            high = detnni_min(DETNNI_CHUNK, p->to - k);
+            if (spread) DETNNI_N(spread)(w + k * out + n, out, high, t.k, apart);
+            t.a = spread ? apart : w + k * out + n;
+            t.as = spread ? t.k + DETNNI_PAD : out;
+            for (m = 0; m < rows; m += width) {
+                width = detnni_min(strip, rows - m);
+                t.b = turned + m * t.k;
+                t.b_last = width - detnni_min(width, DETNNI_W);
+                t.init = n ? tile : 0;
+                t.is = n ? strip : 0;
+                if (n) DETNNI_N(turn)(dx + m * in + k, in, width, high, tile, strip);
+                DETNNI_N(down)(t, DETNNI_N(as_rows), high, width);
+                DETNNI_N(turn)(tile, strip, high, width, dx + m * in + k, in);
             }
         }
-        return;
-    }
-    t.cs = t.bs = 2 * DETNNI_W;
-    t.c = p->scratch;
-    for (m = 0; m < rows; m = group) {
-        group = whole ? rows : detnni_min(m + 2 * DETNNI_W, rows);
-        for (n = 0; n < out; n += few) {
-            t.k = detnni_min(few, out - n);
-            for (i = m; i < group; i += width) {
-                size_t place = i - m;
-                width = DETNNI_N(strip)(&i, 0, rows, 2 * DETNNI_W);
-                DETNNI_N(turn)(dz + i * out + n, out, width, t.k, turned + place * few, 2 * DETNNI_W);
-            }
-            for (k = p->from; k < p->to; k += high) {
-                high = detnni_min(DETNNI_CHUNK, p->to - k);
-                if (spread && whole) DETNNI_N(spread)(w + k * out, out, high, apart);
-                for (i = m; i < group; i += width) {
-                    t.b = turned + (i - m) * few;
-                    width = DETNNI_N(strip)(&i, 0, rows, 2 * DETNNI_W);
-                    t.b_last = width - detnni_min(width, DETNNI_W);
-                    t.a = spread && whole ? apart : w + k * out + n;
-                    t.as = spread && whole ? out + DETNNI_PAD : out;
-                    t.init = n ? t.c : 0;
-                    t.is = n ? 2 * DETNNI_W : 0;
-                    if (n) DETNNI_N(turn)(dx + i * in + k, in, width, high, t.c, 2 * DETNNI_W);
-                    DETNNI_N(down)(t, DETNNI_N(as_rows), high, width);
-                    DETNNI_N(turn)(t.c, 2 * DETNNI_W, high, width, dx + i * in + k, in);
-                }
-            }
-        }
-    }
+        n += t.k;
+    } while (n < out);
 }
 
-/* Rows of x are panels already: tiles of dw, over the samples. */
+DETNNI_FN0 void DETNNI_N(input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx)
+{
+    DETNNI_N(product) q;
+    if (p->rows >= DETNNI_W / 2 && p->rows <= DETNNI_TURNED) {
+        DETNNI_N(input_gradient_turned)(p, dz, w, dx);
+        return;
+    }
+    DETNNI_ZERO(&q, sizeof q);
+    q.rows = p->rows;
+    q.cols = p->to - p->from;
+    q.k = q.as = q.bs = p->out;
+    q.cs = p->in;
+    q.a = dz;
+    q.b = w + p->from * p->out;
+    q.bt = 1;
+    q.c = dx + p->from;
+    q.scratch = p->scratch;
+    q.room = p->room;
+    DETNNI_N(blocks)(&q);
+}
+
 DETNNI_FN0 void DETNNI_N(weight_gradient)(const detnni_dense *p, const float *x, const float *dz, float *dw,
                                           float *db)
 {
     const float one = 1.0f;
-    const size_t rows = p->rows, in = p->to - p->from, out = p->out, block = 10 * DETNNI_MOST;
-    const size_t levels = rows > 64 ? detnni_log2((rows - 1) / 64) + 2 : 0, used = levels * DETNNI_MOST * 2 * DETNNI_W;
-    const size_t with_copy = used + rows * 2 * DETNNI_W, with_panels = with_copy + DETNNI_N(panels_size)(block, rows);
-    const int copied = with_copy <= p->room, wide = out > 256 || (DETNNI_N(clash)(p->in) && out > 2 * DETNNI_W);
-    const int packed = in >= DETNNI_HEIGHT && wide && with_panels <= p->room;
-    float *copy = p->scratch + used, *panels = p->scratch + with_copy;
-    size_t n, k, width, high;
-    DETNNI_N(tile) t;
-    DETNNI_ZERO(&t, sizeof t);
-    if (out < DETNNI_W) DETNNI_ZERO(p->scratch, used * sizeof(float));
-    x += p->from;
-    dw += p->from * out;
-    t.levels = levels ? p->scratch : 0;
-    t.k = rows;
-    t.cs = out;
-    for (k = 0; k < in || k == 0; k += high) {
-        high = packed ? detnni_min(block, in - k) : in;
-        if (packed && high < DETNNI_HEIGHT) {
-            k = in - DETNNI_HEIGHT;
-            high = DETNNI_HEIGHT;
-        }
-        if (packed) DETNNI_N(columns)(x + k, p->in, high, rows, panels);
-        for (n = 0; n < out; n += width) {
-            width = DETNNI_N(strip)(&n, 0, out, 2 * DETNNI_W);
-            t.b = dz + n;
-            t.bs = out;
-            t.b_last = width - detnni_min(width, DETNNI_W);
-            t.copy = 0;
-            if (db && k == 0) {
-                t.a = &one; /* fma(1, dz, acc) is acc + dz */
-                t.as = 0;
-                t.c = db + n;
-                DETNNI_N(down)(t, DETNNI_N(as_panel), 1, width);
-            }
-            t.a = packed ? panels : x;
-            t.as = packed ? DETNNI_HEIGHT : p->in;
-            t.c = dw + k * out + n;
-            if (copied && width > DETNNI_W && high >= 2 * DETNNI_MOST) t.copy = copy;
-            if (high) DETNNI_N(down)(t, packed ? DETNNI_N(packed) : DETNNI_N(as_panel), high, width);
-        }
-        if (in == 0) break;
-    }
+    DETNNI_N(product) q;
+    DETNNI_ZERO(&q, sizeof q);
+    q.rows = p->to - p->from;
+    q.cols = q.bs = q.cs = p->out;
+    q.k = p->rows;
+    q.a = x + p->from;
+    q.as = p->in;
+    q.at = 1;
+    q.b = dz;
+    q.c = dw + p->from * p->out;
+    q.scratch = p->scratch;
+    q.room = p->room;
+    DETNNI_N(blocks)(&q);
+    if (!db) return;
+    q.rows = 1;
+    q.a = &one; /* fma(1, dz, acc) is acc + dz */
+    q.as = 0;
+    q.c = db;
+    DETNNI_N(blocks)(&q);
 }
 
 /* ---- Along vectors. The loops take a vector at a time, the last one short. ---- */
@@ -5118,8 +5207,10 @@ DETNNI_FN0 void DETNNI_N(softmax_turned)(const float *z, size_t rows, size_t n, 
     DETNNI_N(exp_n)(t, n * DETNNI_W, t);
     DETNNI_COPY(part, t, n * DETNNI_W * sizeof(float));
     for (h = DETNNI_FEW / 2; h; h /= 2) /* C4; what it adds beyond n is +0, and no exp is -0 */
-        for (j = 0; j < h && j + h < n; j++)
-            DETNNI_N(join)(part + j * DETNNI_W, part + (j + h) * DETNNI_W, DETNNI_W);
+        for (j = 0; j < h && j + h < n; j++) {
+            float *l = part + j * DETNNI_W;
+            vf_store(l, vf_add(vf_load(l), vf_load(l + h * DETNNI_W)));
+        }
     v = vf_load(part);
     vf_put(sum, m, v);
     for (j = 0; j < n; j++) vf_store(t + j * DETNNI_W, vf_div(vf_load(t + j * DETNNI_W), v));
@@ -5431,6 +5522,16 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_CASE_ROWS_C
 #undef DETNNI_CASE_ROWS_V
 #undef DETNNI_CHUNK
+#undef DETNNI_PANEL_COLUMNS
+#undef DETNNI_PANEL_ROWS
+#undef DETNNI_CASE
+#undef DETNNI_CASE_PACKED
+#undef DETNNI_CASE_PANEL_V
+#undef DETNNI_AHEAD
+#undef DETNNI_JOIN
+#undef DETNNI_PACKED_2
+#undef DETNNI_PANEL_V
+#undef vf_again
 #undef DETNNI_COLUMN
 #undef DETNNI_EACH
 #undef DETNNI_FEW
@@ -5485,6 +5586,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_TO
 #undef DETNNI_TURN4
 #undef DETNNI_TWICE
+#undef DETNNI_LONG
 #undef DETNNI_WIDE
 #undef DETNNI_WRITE
 #undef VF
@@ -5534,7 +5636,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define DETNNI_EXACT_ENTRY(f) DETNNI_N(f##_n),
 static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
-    DETNNI_FORWARD, DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
+    DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
     DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
@@ -5545,7 +5647,6 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef DETNNI_FMA
 #undef DETNNI_FN
 #undef DETNNI_FN0
-#undef DETNNI_FORWARD
 #undef DETNNI_ISA
 #undef DETNNI_N
 #undef DETNNI_SET
@@ -5804,7 +5905,7 @@ struct detnn_net {
     float *scratch;   /* [workers][room], of products */
     size_t room;
     float *a, *b;     /* [batch_max][width], for rows on their way up or down */
-    float *row;       /* [3][outputs], for the loss of one row */
+    float *row;       /* [2 + min(DETNNI_LANES, batch_max)][outputs], for losses */
     float *batch_x, *batch_targets, *batch_weights;
     uint32_t *batch_labels;
     float *columns; /* standardize: nodes of a tree of rows */
@@ -5967,7 +6068,7 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     net->state_size = a->used - state_start;
     net->a = detnni_floats(a, rows, net->width);
     net->b = detnni_floats(a, rows, net->width);
-    net->row = detnni_floats(a, DETNNI_LANES + 2, net->outputs);
+    net->row = detnni_floats(a, detnni_min(DETNNI_LANES, net->desc.batch_max) + 2, net->outputs);
     net->room = (net->room + 15) & ~(size_t)15; /* every worker's begins on a line of the cache */
     net->scratch = detnni_floats(a, net->room, desc->workers > 1 ? desc->workers : 1);
     if (training) {
@@ -7619,7 +7720,7 @@ static void detnni_losses(const detnn_net *net, const detnni_rows *data, const f
 {
     const size_t n = net->outputs;
     const int cross_entropy = net->desc.loss == DETNN_CROSS_ENTROPY;
-    float max[DETNNI_LANES], log_sum[DETNNI_LANES], *row = net->row + DETNNI_LANES * n;
+    float max[DETNNI_LANES], log_sum[DETNNI_LANES], *row = net->row, *p = row + 2 * n;
     size_t m, j;
     for (m = 0; m < rows; m++) {
         const size_t i = m % DETNNI_LANES, some = detnni_min(DETNNI_LANES, rows - m);
@@ -7627,11 +7728,11 @@ static void detnni_losses(const detnn_net *net, const detnni_rows *data, const f
         uint32_t label = data->labels ? data->labels[m] : 0;
         float weight = data->weights ? data->weights[m] : 1.0f, c = data->weights ? weight * inv : inv, loss;
         if (cross_entropy && i == 0) {
-            DETNNI_KERNELS(net)->softmax(z, some, n, net->row, max, log_sum);
+            DETNNI_KERNELS(net)->softmax(z, some, n, p, max, log_sum);
             DETNNI_KERNELS(net)->exact[DETNNI_EXACT_log](log_sum, some, log_sum);
         }
         if (cross_entropy) {
-            loss = detnni_cross_entropy(net, z, n, target, label, c, net->row + i * n, max[i], log_sum[i], row,
+            loss = detnni_cross_entropy(net, z, n, target, label, c, p + i * n, max[i], log_sum[i], row,
                                         d ? d + m * n : 0);
             score->correct += detnn_argmax(z, n) == (target ? detnn_argmax(target, n) : label);
         } else {
@@ -13776,12 +13877,15 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_ATOMIC_SET
 #undef DETNNI_ATOMIC_SWAP
 #undef DETNNI_BINARY64_LIST
+#undef DETNNI_BLOCK_TILES
 #undef DETNNI_BOTH
 #undef DETNNI_BOTH_DATA
+#undef DETNNI_COLUMNS
 #undef DETNNI_COLUMN_LEVELS
 #undef DETNNI_CONTRACTS
 #undef DETNNI_COPY
 #undef DETNNI_DATA
+#undef DETNNI_DEEPEST
 #undef DETNNI_ELEMENT
 #undef DETNNI_EXACT_NUMBER
 #undef DETNNI_EXACT_PUBLIC
@@ -13825,6 +13929,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_THREAD
 #undef DETNNI_TO32
 #undef DETNNI_TO64
+#undef DETNNI_TURNED
 #undef DETNNI_UNUSED
 #undef DETNNI_WASM
 #undef DETNNI_X86

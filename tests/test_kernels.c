@@ -280,6 +280,8 @@ static void dense_around_tiles(void)
     for (i = 0; i < 18; i++)
         for (o = 0; o < 18; o++)
             check_dense((int)(i + o) % DATA_KINDS, 1 + (i + o / 2) % 6, sizes[i], sizes[o]);
+    for (o = 0; o < 18; o++) /* every width of a row's chains */
+        for (i = 0; i < DATA_KINDS; i++) check_dense((int)i, 1, sizes[(5 * o + i) % 18], sizes[o]);
 }
 
 static void dense_batches(void)
@@ -353,11 +355,21 @@ static void dense_in_parts(void)
 {
     static const size_t shape[][3] = { { 64, 100, 130 }, { 28, 41, 33 },  { 29, 113, 70 },  { 130, 48, 49 }, { 3, 90, 300 },
                                        { 16, 60, 90 },   { 14, 15, 100 }, { 81, 120, 270 }, { 1, 70, 200 },  { 8, 130, 65 },
-                                       { 40, 1024, 40 }, { 9, 20, 1024 }, { 12, 7, 5 },     { 200, 9, 17 } };
+                                       { 40, 1024, 40 }, { 9, 20, 1024 }, { 12, 7, 5 },     { 200, 9, 17 },  { 1, 30, 3 },     { 1, 9, 70 } };
     size_t i;
     for (i = 0; i < sizeof shape / sizeof *shape; i++)
         check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
     check_parts(ORDINARY, 64, 257, 80);
+}
+
+/* More rows, columns and longer chains than blocks, panels and groups of leaves have. */
+static void dense_in_blocks(void)
+{
+    static const size_t shape[][3] = { { 370, 516, 17 }, { 20, 520, 386 }, { 369, 11, 385 },
+                                       { 161, 40, 70 },  { 1090, 17, 40 }, { 1030, 3, 1030 }, { 1700, 200, 20 } };
+    size_t i;
+    for (i = 0; i < sizeof shape / sizeof *shape; i++)
+        check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
 }
 
 static void dense_long(void)
@@ -1039,6 +1051,7 @@ int main(void)
     TEST(dense_around_tiles);
     TEST(dense_batches);
     TEST(dense_in_parts);
+    TEST(dense_in_blocks);
     TEST(dense_long);
     TEST(sums_and_dots);
     TEST(softmaxes);
