@@ -3039,7 +3039,7 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     size_t room = 0, most;
     if (training) room = levels > (size_t)-1 / 8 / (out + 1) ? (size_t)-1 / 8 : levels * out;
     if (lanes == 2) return room;
-    most = detnni_blocks_room(rows, out, in);
+    most = rows > 1 ? detnni_blocks_room(rows, out, in) : 0; /* one row goes without */
     if (room < most) room = most;
     if (!training) return room;
     most = detnni_blocks_room(in, out, rows);
@@ -3059,7 +3059,7 @@ struct detnni_kernels {
     float (*max)(const float *x, size_t n);
     float (*sum)(const float *x, size_t n);
     float (*dot)(const float *x, const float *y, size_t n);
-    void (*softmax)(const float *z, size_t n, float *p, float *max, float *sum);
+    void (*softmax)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum);
     void (*activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y);
     void (*activate_back)(detnn_activation activation, float alpha, const float *z, const float *y, size_t n, float *d);
     void (*dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first, const float *x, size_t n,
@@ -3969,17 +3969,17 @@ DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
 
 DETNNI_FN0 float DETNNI_N(max)(const float *x, size_t n) { return detnn_max(x, n); }
 
-/* p = softmax(z), which may be z; max and sum as m and s of C8. */
-DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
+/* p = softmax(z), row by row, and may be z; max and sum [rows] as m and s of C8. */
+DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum)
 {
-    float m = detnn_max(z, n), s;
     size_t j;
-    for (j = 0; j < n; j++) p[j] = z[j] - m;
-    DETNNI_N(exp_n)(p, n, p);
-    s = DETNNI_N(sum)(p, n);
-    for (j = 0; j < n; j++) p[j] = p[j] / s;
-    *max = m;
-    *sum = s;
+    for (; rows; rows--, z += n, p += n, max++, sum++) {
+        *max = detnn_max(z, n);
+        for (j = 0; j < n; j++) p[j] = z[j] - *max;
+        DETNNI_N(exp_n)(p, n, p);
+        *sum = DETNNI_N(sum)(p, n);
+        for (j = 0; j < n; j++) p[j] = p[j] / *sum;
+    }
 }
 
 /* y = activation(z), but for softmax; y may be z. */
@@ -4204,8 +4204,9 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define vu_ge           _mm512_cmpge_epu32_mask
 #define vu_mul          _mm512_mul_epu32
 #define vu_add          _mm512_add_epi32
-#define vu_shr32(x)     _mm512_srli_epi64(x, 32)
-#define vu_shl32(x)     _mm512_slli_epi64(x, 32)
+#define vu_xor3(x, y, z) _mm512_ternarylogic_epi32(x, y, z, 0x96)
+#define vu_upper(x)     _mm512_shuffle_epi32(x, (_MM_PERM_ENUM)0xf5)
+#define vu_pair(x, y)   _mm512_mask_shuffle_epi32(x, 0xaaaa, y, (_MM_PERM_ENUM)0xa0)
 #define vu_low          _mm512_unpacklo_epi64
 #define vu_high         _mm512_unpackhi_epi64
 #define vf_low2         _mm512_unpacklo_ps
@@ -4251,8 +4252,9 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
 #define vu_ge(x, y)     _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, y), x))
 #define vu_mul          _mm256_mul_epu32
 #define vu_add          _mm256_add_epi32
-#define vu_shr32(x)     _mm256_srli_epi64(x, 32)
-#define vu_shl32(x)     _mm256_slli_epi64(x, 32)
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     _mm256_shuffle_epi32(x, 0xf5)
+#define vu_pair(x, y)   _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa)
 #define vu_low          _mm256_unpacklo_epi64
 #define vu_high         _mm256_unpackhi_epi64
 #define vf_low2         _mm256_unpacklo_ps
@@ -4296,8 +4298,9 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
 #define vu_ge(x, y)     _mm_castsi128_ps(vu_xor(_mm_cmplt_epi32(vu_turn(x), vu_turn(y)), vu_set(-1)))
 #define vu_mul          _mm_mul_epu32
 #define vu_add          _mm_add_epi32
-#define vu_shr32(x)     _mm_srli_epi64(x, 32)
-#define vu_shl32(x)     _mm_slli_epi64(x, 32)
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     _mm_shuffle_epi32(x, 0xf5)
+#define vu_pair(x, y)   _mm_or_si128(_mm_and_si128(x, _mm_set1_epi64x(0xffffffff)), _mm_slli_epi64(y, 32))
 #define vu_low          _mm_unpacklo_epi64
 #define vu_high         _mm_unpackhi_epi64
 #define vf_low2         _mm_unpacklo_ps
@@ -4372,8 +4375,9 @@ DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
 #define vu_half(x)      vmovn_u64(vreinterpretq_u64_u32(x))
 #define vu_mul(x, y)    vreinterpretq_u32_u64(vmull_u32(vu_half(x), vu_half(y)))
 #define vu_add          vaddq_u32
-#define vu_shr32(x)     vreinterpretq_u32_u64(vshrq_n_u64(vreinterpretq_u64_u32(x), 32))
-#define vu_shl32(x)     vreinterpretq_u32_u64(vshlq_n_u64(vreinterpretq_u64_u32(x), 32))
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     vrev64q_u32(x)
+#define vu_pair(x, y)   vtrn1q_u32(x, y)
 #define vu_low(x, y)    vreinterpretq_u32_u64(vzip1q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
 #define vu_high(x, y)   vreinterpretq_u32_u64(vzip2q_u64(vreinterpretq_u64_u32(x), vreinterpretq_u64_u32(y)))
 #define vf_low2         vzip1q_f32
@@ -4414,8 +4418,9 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return vld1q_f
 #define vu_half(x)      wasm_i32x4_shuffle(x, x, 0, 2, 0, 2)
 #define vu_mul(x, y)    wasm_u64x2_extmul_low_u32x4(vu_half(x), vu_half(y))
 #define vu_add          wasm_i32x4_add
-#define vu_shr32(x)     wasm_u64x2_shr(x, 32)
-#define vu_shl32(x)     wasm_i64x2_shl(x, 32)
+#define vu_xor3(x, y, z) vu_xor(vu_xor(x, y), z)
+#define vu_upper(x)     wasm_i32x4_shuffle(x, x, 1, 1, 3, 3)
+#define vu_pair(x, y)   wasm_i32x4_shuffle(x, y, 0, 4, 2, 6)
 #define vu_low(x, y)    wasm_i64x2_shuffle(x, y, 0, 2)
 #define vu_high(x, y)   wasm_i64x2_shuffle(x, y, 1, 3)
 #define vf_low2(x, y)   wasm_i32x4_shuffle(x, y, 0, 4, 1, 5)
@@ -4898,31 +4903,63 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     }
 }
 
-/* One row of z: the latency of a prediction. Weights that no near cache holds are read a few rows at a time, almost in
-   the order of memory. */
+/* One row of z: the latency of a prediction, which is that of its chains. So many vectors of them run side by side. */
+#define DETNNI_AT(i, j)   const size_t p##j = detnni_min((size_t)j * DETNNI_W, last);
+#define DETNNI_FROM(i, j) VF c##j = init ? DETNNI_GET(init + p##j) : vf_set(0.0f);
+#define DETNNI_ON(i, j)   c##j = vf_fma(v, DETNNI_GET(w + p##j), c##j); vf_order(c##j);
+#define DETNNI_TO(i, j)   DETNNI_PUT(z + p##j, c##j);
+#define DETNNI_ROW(V) \
+DETNNI_FN void DETNNI_N(row_##V)(const float *x, size_t k, const float *w, size_t ws, const float *init, float *z, \
+                                 size_t width) \
+{ \
+    const size_t last = width - detnni_min(width, DETNNI_W); \
+    VF v; \
+    DETNNI_MASK \
+    DETNNI_C##V(DETNNI_AT, 0) \
+    DETNNI_C##V(DETNNI_FROM, 0) \
+    for (; k; k--, x++, w += ws) { \
+        v = vf_set(*x); \
+        DETNNI_C##V(DETNNI_ON, 0) \
+    } \
+    DETNNI_C##V(DETNNI_TO, 0) \
+}
+#undef DETNNI_MASK
+#define DETNNI_MASK      const VL m = vf_lanes(width);
+DETNNI_ROW(1)
+#undef DETNNI_MASK
+#undef DETNNI_GET
+#undef DETNNI_PUT
+#define DETNNI_MASK
+#define DETNNI_GET(p)    vf_load(p)
+#define DETNNI_PUT(p, x) vf_store(p, x)
+DETNNI_ROW(2)
+DETNNI_ROW(4)
+DETNNI_ROW(8)
+
+/* A single column is a chain of its own. Weights that no near cache holds are read a few rows at a time, almost in the
+   order of memory. */
 DETNNI_FN0 void DETNNI_N(row)(const detnni_dense *p, const float *x, const float *w, const float *b, float *z)
 {
-    const size_t most = DETNNI_N(width)(DETNNI_N(as_rows), 1), columns = p->to - p->from;
+    const size_t most = 8 * DETNNI_W, columns = p->to - p->from, ws = p->out;
     const size_t piece = columns > most && p->in > ((size_t)1 << (sizeof(size_t) > 2 ? 18 : 12)) / columns ? 16 : p->in;
-    size_t n, k = 0, width;
-    DETNNI_N(tile) t;
-    DETNNI_ZERO(&t, sizeof t);
-    t.bs = t.cs = p->out;
-    t.as = p->in;
+    size_t n, k = 0, width, deep;
+    if (columns == 1) {
+        float acc = b ? b[p->from] : 0.0f;
+        for (w += p->from; k < p->in; k++, w += ws) acc = DETNNI_FMA(x[k], *w, acc);
+        z[p->from] = acc;
+        return;
+    }
     do {
-        t.a = x + k;
-        t.k = detnni_min(piece, p->in - k);
+        deep = detnni_min(piece, p->in - k);
         for (n = p->from; n < p->to; n += width) {
+            const float *v = w + k * ws + n, *init = k ? z + n : b ? b + n : 0;
             width = detnni_min(p->to - n, most); /* no column twice: z is added to */
-            t.b = w + k * p->out + n;
-            t.c = z + n;
-            t.init = k ? t.c : b ? b + n : 0;
-            t.cols = detnni_min(width, DETNNI_W);
-            t.last = t.b_last = width - t.cols;
-            DETNNI_N(tile_of)(DETNNI_N(as_rows), 1, width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2
-                                                       : width <= 4 * DETNNI_W ? 4 : 8)(&t);
+            if (width <= DETNNI_W) DETNNI_N(row_1)(x + k, deep, v, ws, init, z + n, width);
+            else if (width <= 2 * DETNNI_W) DETNNI_N(row_2)(x + k, deep, v, ws, init, z + n, width);
+            else if (width <= 4 * DETNNI_W) DETNNI_N(row_4)(x + k, deep, v, ws, init, z + n, width);
+            else DETNNI_N(row_8)(x + k, deep, v, ws, init, z + n, width);
         }
-        k += t.k;
+        k += deep;
     } while (k < p->in);
 }
 
@@ -5037,11 +5074,15 @@ DETNNI_FN0 void DETNNI_N(weight_gradient)(const detnni_dense *p, const float *x,
 
 /* ---- Along vectors. The loops take a vector at a time, the last one short. ---- */
 
-#define DETNNI_EACH for (i = 0; i < n; i += DETNNI_W)
-#define DETNNI_WHOLE (n - i >= DETNNI_W)
-#define DETNNI_LOAD(p)     (DETNNI_WHOLE ? vf_load((p) + i) : vf_get((p) + i, vf_lanes(n - i)))
+#define DETNNI_EACH(...) \
+    do { \
+        size_t i = 0; \
+        for (; n - i >= DETNNI_W; i += DETNNI_W) { enum { whole = 1 }; __VA_ARGS__ } \
+        if (i < n) { enum { whole = 0 }; __VA_ARGS__ } \
+    } while (0)
+#define DETNNI_LOAD(p)     (whole ? vf_load((p) + i) : vf_get((p) + i, vf_lanes(n - i)))
 #define DETNNI_STORE(p, x) \
-    do { if (DETNNI_WHOLE) vf_store((p) + i, x); else vf_put((p) + i, vf_lanes(n - i), x); } while (0)
+    do { if (whole) vf_store((p) + i, x); else vf_put((p) + i, vf_lanes(n - i), x); } while (0)
 
 /* Sums in 64 lanes (C4) of x, or of x * y where y is not null. */
 DETNNI_FN float DETNNI_N(lanes)(const float *x, const float *y, size_t n)
@@ -5097,8 +5138,7 @@ DETNNI_FN0 float DETNNI_N(dot)(const float *x, const float *y, size_t n) { retur
 /* y = y + x. */
 DETNNI_FN0 void DETNNI_N(add)(const float *x, size_t n, float *y)
 {
-    size_t i;
-    DETNNI_EACH { VF v = vf_add(DETNNI_LOAD(y), DETNNI_LOAD(x)); DETNNI_STORE(y, v); }
+    DETNNI_EACH(VF v = vf_add(DETNNI_LOAD(y), DETNNI_LOAD(x)); DETNNI_STORE(y, v););
 }
 
 /* The largest bits without sign: those of the largest |x|, or of an infinity or a NaN. */
@@ -5119,76 +5159,118 @@ DETNNI_FN0 uint32_t DETNNI_N(magnitude)(const float *x, size_t n)
         a = DETNNI_N(larger)(a, vf_load(x + i));
         b = DETNNI_N(larger)(b, vf_load(x + i + DETNNI_W));
     }
-    for (; i < n; i += DETNNI_W) a = DETNNI_N(larger)(a, DETNNI_LOAD(x));
+    for (; n - i >= DETNNI_W; i += DETNNI_W) a = DETNNI_N(larger)(a, vf_load(x + i));
+    if (i < n) a = DETNNI_N(larger)(a, vf_get(x + i, vf_lanes(n - i)));
     return DETNNI_N(largest)(vu_max(a, b));
 }
 
 /* IEEE 754-2019 maximum: as integers, negative numbers turned round. */
+DETNNI_FN VU DETNNI_N(order)(VU x) { return vu_xor(x, vu_and(vu_sign(x), vu_set(0x7fffffff))); } /* and back */
 DETNNI_FN0 float DETNNI_N(max)(const float *x, size_t n)
 {
     const VF infinite = vu_float(vu_set(0xff800000u));
-    VU key = vu_set(0x807fffffu), size = vu_set(0), v;
+    VU key = vu_set(0x807fffffu), size = vu_set(0);
     uint32_t k[DETNNI_W];
     int32_t top = -0x7f800001;
-    size_t i;
-    DETNNI_EACH {
-        VF y = DETNNI_WHOLE ? vf_load(x + i) : infinite;
-        if (!DETNNI_WHOLE) { /* -infinity in the lanes without an element */
+    size_t j;
+    DETNNI_EACH(
+        VF y = infinite;
+        if (whole) y = vf_load(x + i);
+        else { /* -infinity in the lanes without an element */
             float pad[DETNNI_W];
             vf_store(pad, infinite);
             vf_put(pad, vf_lanes(n - i), vf_get(x + i, vf_lanes(n - i)));
             y = vf_load(pad);
         }
         size = DETNNI_N(larger)(size, y);
-        v = vf_bits(y);
-        key = vu_max(key, vu_xor(v, vu_and(vu_sign(v), vu_set(0x7fffffff))));
-    }
+        key = vu_max(key, DETNNI_N(order)(vf_bits(y)));
+    );
     if (DETNNI_N(largest)(size) > 0x7f800000) return detnni_float(0x7fc00000);
     vu_store(k, key);
-    for (i = 0; i < DETNNI_W; i++) if ((int32_t)k[i] > top) top = (int32_t)k[i];
+    for (j = 0; j < DETNNI_W; j++) if ((int32_t)k[j] > top) top = (int32_t)k[j];
     return detnni_float(top < 0 ? (uint32_t)top ^ 0x7fffffff : (uint32_t)top);
 }
 
-/* p = softmax(z), which may be z; max and sum as m and s of C8. */
-DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t n, float *p, float *max, float *sum)
+/* Softmax of so many rows, at most W, of at most FEW elements: turned, so that each lane computes a row. */
+#define DETNNI_FEW 32
+DETNNI_FN0 void DETNNI_N(softmax_turned)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum)
 {
-    const float top = DETNNI_N(max)(z, n);
-    const VF m = vf_set(top);
-    VF s;
-    size_t i;
-    DETNNI_EACH { VF v = vf_sub(DETNNI_LOAD(z), m); DETNNI_STORE(p, v); }
-    DETNNI_N(exp_n)(p, n, p);
-    *max = top;
-    *sum = DETNNI_N(sum)(p, n);
-    s = vf_set(*sum);
-    DETNNI_EACH { VF v = vf_div(DETNNI_LOAD(p), s); DETNNI_STORE(p, v); }
+    float t[DETNNI_FEW * DETNNI_W], part[DETNNI_FEW * DETNNI_W], top[DETNNI_W];
+    const VL m = vf_lanes(rows);
+    VU key = vu_set(0x807fffffu), size = vu_set(0);
+    size_t i, j, h;
+    VF v;
+    for (i = 0; i < DETNNI_W; i++)
+        for (j = 0; j < n; j++) t[j * DETNNI_W + i] = z[(i < rows ? i : 0) * n + j];
+    for (j = 0; j < n; j++) {
+        v = vf_load(t + j * DETNNI_W);
+        size = DETNNI_N(larger)(size, v);
+        key = vu_max(key, DETNNI_N(order)(vf_bits(v)));
+    }
+    v = vf_sel(vu_ge(size, vu_set(0x7f800001)), vu_float(vu_set(0x7fc00000)), vu_float(DETNNI_N(order)(key)));
+    vf_store(top, v);
+    for (j = 0; j < rows; j++) max[j] = top[j];
+    for (j = 0; j < n; j++) vf_store(t + j * DETNNI_W, vf_sub(vf_load(t + j * DETNNI_W), v));
+    DETNNI_N(exp_n)(t, n * DETNNI_W, t);
+    DETNNI_COPY(part, t, n * DETNNI_W * sizeof(float));
+    for (h = DETNNI_FEW / 2; h; h /= 2) /* C4; what it adds beyond n is +0, and no exp is -0 */
+        for (j = 0; j < h && j + h < n; j++) {
+            float *l = part + j * DETNNI_W;
+            vf_store(l, vf_add(vf_load(l), vf_load(l + h * DETNNI_W)));
+        }
+    v = vf_load(part);
+    vf_put(sum, m, v);
+    for (j = 0; j < n; j++) vf_store(t + j * DETNNI_W, vf_div(vf_load(t + j * DETNNI_W), v));
+    for (i = 0; i < rows; i++)
+        for (j = 0; j < n; j++) p[i * n + j] = t[j * DETNNI_W + i];
+}
+
+/* p = softmax(z), row by row, and may be z; max and sum [rows] as m and s of C8. */
+DETNNI_FN0 void DETNNI_N(softmax)(const float *z, size_t rows, size_t n, float *p, float *max, float *sum)
+{
+    size_t m;
+    for (; rows; rows -= m, z += m * n, p += m * n, max += m, sum += m) {
+        m = detnni_min(rows, DETNNI_W);
+        if (m > 1 && n > 0 && n <= DETNNI_FEW) DETNNI_N(softmax_turned)(z, m, n, p, max, sum);
+        else {
+            const VF top = vf_set(*max = DETNNI_N(max)(z, n));
+            VF s;
+            DETNNI_EACH(VF v = vf_sub(DETNNI_LOAD(z), top); DETNNI_STORE(p, v););
+            DETNNI_N(exp_n)(p, n, p);
+            s = vf_set(*sum = DETNNI_N(sum)(p, n));
+            DETNNI_EACH(VF v = vf_div(DETNNI_LOAD(p), s); DETNNI_STORE(p, v););
+            m = 1;
+        }
+    }
+}
+
+/* y = z > 0 ? scale * z : alpha * expm1(z) */
+DETNNI_FN0 void DETNNI_N(elu)(float scale, float alpha, const float *z, size_t n, float *y)
+{
+    DETNNI_EACH(
+        float e[DETNNI_W];
+        VF v = DETNNI_LOAD(z);
+        vf_store(e, v);
+        DETNNI_N(expm1_n)(e, DETNNI_W, e);
+        v = vf_sel(vf_gt(v, vf_set(0.0f)), vf_mul(vf_set(scale), v), vf_mul(vf_set(alpha), vf_load(e)));
+        DETNNI_STORE(y, v);
+    );
 }
 
 /* y = activation(z), but for softmax; y may be z. */
 DETNNI_FN0 void DETNNI_N(activate)(detnn_activation activation, float alpha, const float *z, size_t n, float *y)
 {
     const VF zero = vf_set(0.0f), al = vf_set(alpha);
-    const VF scale = vf_set(detnni_float(0x3f867d5f)), sa = vf_set(detnni_float(0x3fe10966));
-    size_t i;
     if (activation == DETNN_RELU) {
-        DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(zero, v), zero, v); DETNNI_STORE(y, v); }
+        DETNNI_EACH(VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(zero, v), zero, v); DETNNI_STORE(y, v););
     } else if (!DETNNI_HAS(ACTIVATIONS) || activation == DETNN_LINEAR) {
-        if (y != z) DETNNI_EACH { VF v = DETNNI_LOAD(z); DETNNI_STORE(y, v); }
+        if (y != z) DETNNI_EACH(VF v = DETNNI_LOAD(z); DETNNI_STORE(y, v););
     } else switch (activation) {
     case DETNN_LEAKY_RELU:
-        DETNNI_EACH { VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(v, zero), v, vf_mul(al, v)); DETNNI_STORE(y, v); }
+        DETNNI_EACH(VF v = DETNNI_LOAD(z); v = vf_sel(vf_gt(v, zero), v, vf_mul(al, v)); DETNNI_STORE(y, v););
         break;
-    case DETNN_ELU: case DETNN_SELU:
-        DETNNI_EACH {
-            float e[DETNNI_W];
-            VF v = DETNNI_LOAD(z), w;
-            vf_store(e, v);
-            DETNNI_N(expm1_n)(e, DETNNI_W, e);
-            w = vf_mul(activation == DETNN_ELU ? al : sa, vf_load(e));
-            v = vf_sel(vf_gt(v, zero), activation == DETNN_ELU ? v : vf_mul(scale, v), w);
-            DETNNI_STORE(y, v);
-        }
-        break;
+    case DETNN_ELU:  DETNNI_N(elu)(1.0f, alpha, z, n, y); break;
+    case DETNN_SELU: DETNNI_N(elu)(detnni_float(0x3f867d5f), detnni_float(0x3fe10966), z, n, y); break;
     default: DETNNI_N(activate_exact)(activation, z, n, y); break;
     }
 }
@@ -5199,9 +5281,8 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 {
     const VF zero = vf_set(0.0f), one = vf_set(1.0f), al = vf_set(alpha);
     const VF scale = vf_set(detnni_float(0x3f867d5f)), sa = vf_set(detnni_float(0x3fe10966));
-    size_t i;
 #define DETNNI_BACK(expression) \
-    DETNNI_EACH { VF v = DETNNI_LOAD(y), g = DETNNI_LOAD(d); g = expression; DETNNI_STORE(d, g); } \
+    DETNNI_EACH(VF v = DETNNI_LOAD(y), g = DETNNI_LOAD(d); g = expression; DETNNI_STORE(d, g);); \
     break
     if (!DETNNI_HAS(ACTIVATIONS) && activation != DETNN_RELU) return;
     switch (activation) {
@@ -5212,7 +5293,7 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
     case DETNN_SIGMOID:    DETNNI_BACK(vf_mul(g, vf_mul(v, vf_sub(one, v))));
     case DETNN_TANH:       DETNNI_BACK(vf_mul(g, vf_mul(vf_sub(one, v), vf_add(one, v))));
     case DETNN_SOFTPLUS: case DETNN_SILU: case DETNN_GELU:
-        DETNNI_EACH {
+        DETNNI_EACH(
             float e[DETNNI_W];
             VF g = DETNNI_LOAD(d);
             vf_store(e, DETNNI_LOAD(z));
@@ -5221,7 +5302,7 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
             else DETNNI_N(gelu_grad_n)(e, DETNNI_W, e);
             g = vf_mul(g, vf_load(e));
             DETNNI_STORE(d, g);
-        }
+        );
         break;
     default: break;
     }
@@ -5229,61 +5310,60 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 }
 
 /* The 4 W words of W Philox blocks from the given one on (C6), in order. A block is computed in 64-bit lanes: c0 .. c3
-   are the low halves, what is above them never matters. */
-DETNNI_FN0 void DETNNI_N(philox)(const detnni_stream *s, uint32_t block, uint32_t *word)
+   are the low halves, what is above them never matters. vu_upper(x): the upper halves in the lower ones; vu_pair(x, y):
+   the lower halves of x with those of y above them. */
+DETNNI_FN void DETNNI_N(philox)(const uint32_t key[20], const detnni_stream *s, uint32_t block, uint32_t *word)
 {
-    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
-    uint32_t start[2 * DETNNI_W], k0 = (uint32_t)s->seed, k1 = (uint32_t)(s->seed >> 32);
-    VU a0, a1, a2, a3, b0, b1, b2, b3, p, q, r, t;
-    uint32_t i;
     /* lane 2 q + j of W / 2 holds block (W / 4) j + q, so that pairs come out in order */
-    for (i = 0; i < DETNNI_W; i++) {
-        uint32_t lane = i % (DETNNI_W / 2);
-        start[2 * i] = block + i / (DETNNI_W / 2) * (DETNNI_W / 2) + lane % 2 * (DETNNI_W / 4) + lane / 2;
-        start[2 * i + 1] = 0;
-    }
-    a0 = vu_load(start);
-    b0 = vu_load(start + DETNNI_W);
-    a1 = b1 = vu_set(s->counter[1]);
-    a2 = b2 = vu_set(s->counter[2]);
-    a3 = b3 = vu_set(s->counter[3]);
-    for (i = 0; i < 10; i++) {
-        const VU e0 = vu_set(k0), e1 = vu_set(k1);
-        p = vu_mul(a0, m0);
-        q = vu_mul(a2, m1);
-        r = vu_mul(b0, m0);
-        t = vu_mul(b2, m1);
-        a0 = vu_xor(vu_xor(vu_shr32(q), a1), e0);
-        b0 = vu_xor(vu_xor(vu_shr32(t), b1), e0);
-        a2 = vu_xor(vu_xor(vu_shr32(p), a3), e1);
-        b2 = vu_xor(vu_xor(vu_shr32(r), b3), e1);
-        a1 = q;
-        b1 = t;
-        a3 = p;
-        b3 = r;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-#define DETNNI_PAIR(x, y) vu_or(vu_shr32(vu_shl32(x)), vu_shl32(y))
-    p = DETNNI_PAIR(a0, a1);
-    q = DETNNI_PAIR(a2, a3);
+#if DETNNI_W == 16
+    static const uint32_t lane[16] = { 0, 0, 4, 0, 1, 0, 5, 0, 2, 0, 6, 0, 3, 0, 7, 0 };
+#elif DETNNI_W == 8
+    static const uint32_t lane[8] = { 0, 0, 2, 0, 1, 0, 3, 0 };
+#else
+    static const uint32_t lane[4] = { 0, 0, 1, 0 };
+#endif
+    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
+    VU a0 = vu_add(vu_load(lane), vu_set(block)), b0 = vu_add(a0, vu_set(DETNNI_W / 2));
+    VU a1 = vu_set(s->counter[1]), a2 = vu_set(s->counter[2]), a3 = vu_set(s->counter[3]);
+    VU b1 = a1, b2 = a2, b3 = a3, p, q;
+#define DETNNI_TWICE(i, c0, c1, c2, c3) /* words 1 and 3 of a round are products of the one before */ \
+    p = vu_mul(c0, m0); \
+    q = vu_mul(c2, m1); \
+    c0 = vu_xor3(vu_upper(q), c1, vu_set(key[i])); \
+    c2 = vu_xor3(vu_upper(p), c3, vu_set(key[i + 1])); \
+    c3 = vu_mul(c0, m0); \
+    c1 = vu_mul(c2, m1); \
+    c0 = vu_xor3(vu_upper(c1), q, vu_set(key[i + 2])); \
+    c2 = vu_xor3(vu_upper(c3), p, vu_set(key[i + 3]));
+#define DETNNI_PAIRED(i) DETNNI_TWICE(i, a0, a1, a2, a3) DETNNI_TWICE(i, b0, b1, b2, b3)
+    DETNNI_PAIRED(0) DETNNI_PAIRED(4) DETNNI_PAIRED(8) DETNNI_PAIRED(12) DETNNI_PAIRED(16)
+    p = vu_pair(a0, a1);
+    q = vu_pair(a2, a3);
     vu_store(word, vu_low(p, q));
     vu_store(word + DETNNI_W, vu_high(p, q));
-    p = DETNNI_PAIR(b0, b1);
-    q = DETNNI_PAIR(b2, b3);
+    p = vu_pair(b0, b1);
+    q = vu_pair(b2, b3);
     vu_store(word + 2 * DETNNI_W, vu_low(p, q));
     vu_store(word + 3 * DETNNI_W, vu_high(p, q));
-#undef DETNNI_PAIR
+}
+DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /* of every round */
+{
+    uint32_t i;
+    for (i = 0; i < 10; i++) {
+        key[2 * i] = (uint32_t)s->seed + i * 0x9E3779B9u;
+        key[2 * i + 1] = (uint32_t)(s->seed >> 32) + i * 0xBB67AE85u;
+    }
 }
 
 DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
 {
-    uint32_t word[4 * DETNNI_W];
+    uint32_t word[4 * DETNNI_W], key[20];
     size_t n, skip = (size_t)(first & 3);
+    DETNNI_N(philox_key)(s, key);
     for (; all; all -= n, out += n, first += n, skip = 0) {
-        const size_t whole = all >= 4 * DETNNI_W && !skip;
+        const int whole = all >= 4 * DETNNI_W && !skip;
         n = detnni_min(all, 4 * DETNNI_W - skip);
-        DETNNI_N(philox)(s, (uint32_t)(first >> 2), whole ? out : word);
+        DETNNI_N(philox)(key, s, (uint32_t)(first >> 2), whole ? out : word);
         if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
     }
 }
@@ -5298,19 +5378,76 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
     const uint64_t floor = (uint64_t)product;
     const VU threshold = vu_set((uint32_t)(floor + ((double)floor < product))); /* below 2^32, as rate < 1 */
     const VF scale = vf_set(1.0f / (1.0f - rate)), zero = vf_set(0.0f);
-    uint32_t word[4 * DETNNI_W + 4];
-    size_t i, n, skip = (size_t)(first & 3);
+    uint32_t word[4 * DETNNI_W + 4], key[20];
+    size_t n, skip = (size_t)(first & 3);
     DETNNI_ZERO(word + 4 * DETNNI_W, 4 * sizeof *word);
+    DETNNI_N(philox_key)(&s, key);
     for (; all; all -= n, x += n, y += n, first += n, skip = 0) {
-        DETNNI_N(philox)(&s, (uint32_t)(first >> 2), word);
+        DETNNI_N(philox)(key, &s, (uint32_t)(first >> 2), word);
         n = detnni_min(all, 4 * DETNNI_W - skip);
-        DETNNI_EACH {
+        DETNNI_EACH(
             VF v = vf_mul(DETNNI_LOAD(x), scale);
             v = vf_sel(vu_ge(vu_load(word + skip + i), threshold), v, zero);
             DETNNI_STORE(y, v);
-        }
+        );
     }
 }
+
+/* Moments of what has no gradient any more fade into subnormal numbers, at which x86 takes a hundred times as long. */
+#if DETNNI_ISA == DETNNI_ISA_AVX512 || DETNNI_ISA == DETNNI_ISA_AVX2
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+#define vu_value           _mm512_cvtepi32_ps
+#define vf_dim(x)          _mm512_fpclass_ps_mask(x, 0x20) /* subnormal */
+#define vf_and(x, y)       ((VFM)((x) & (y)))
+#define vf_or(x, y)        ((VFM)((x) | (y)))
+#define vf_any(x)          ((x) != 0)
+#else
+#define vu_value           _mm256_cvtepi32_ps
+#define vf_dim(x) \
+    vf_and(vf_gt(vu_value(vf_size(x)), vf_set(0.0f)), vf_gt(vf_set(8388608.0f), vu_value(vf_size(x))))
+#define vf_and             _mm256_and_ps
+#define vf_or              _mm256_or_ps
+#define vf_any(x)          (_mm256_movemask_ps(x) != 0)
+#endif
+#define vf_size(x)         vu_and(vf_bits(x), vu_set(0x7fffffff))
+/* fma(b, m, t), 0 <= b < 1: where m is subnormal and t is 0, the integer that m is in units of 2^-149 is multiplied,
+   and rounded to an integer by the addition of 2^23. */
+DETNNI_FN VF DETNNI_N(fade)(VF b, VF m, VF t)
+{
+    VFM dim = vf_dim(m);
+    VF whole;
+    VU left;
+    if (!DETNNI_RARE(vf_any(dim))) return vf_fma(b, m, t);
+    dim = vf_and(dim, vf_and(vf_gt(b, vf_set(0.0f)), vu_ge(vu_set(0), vf_size(t))));
+    whole = vf_fma(b, vf_sel(dim, vf_set(0.0f), m), t);
+    left = vf_bits(vf_fma(b, vu_value(vf_size(m)), vf_set(8388608.0f)));
+    left = vu_or(vu_add(left, vu_set(0u - 0x4b000000u)), vu_and(vf_bits(m), vu_set(1u << 31)));
+    return vf_sel(dim, vu_float(left), whole);
+}
+/* For v + rate * (m / (sqrt(s) * r + epsilon)), epsilon above 2^-30, |rate| below 2^10, 0 < r < 2^8: takes subnormal
+   m and s for 0 where that changes nothing. Such an m moves v by less than 2^-86, such an s the divisor by less than
+   half of its last place, unless its root is NaN. */
+DETNNI_FN void DETNNI_N(still)(VF *m, VF *s, VF v)
+{
+    const VF zero = vf_set(0.0f), small = vu_float(vu_set(0x26800000)); /* 2^-50 */
+    const VFM dim = vf_dim(*m), dark = vf_dim(*s);
+    VFM moved;
+    if (!DETNNI_RARE(vf_any(vf_or(dim, dark)))) return;
+    moved = vf_and(dim, vf_gt(small, vu_float(vf_size(v))));
+    if (vf_any(vf_or(moved, vf_and(dark, vu_ge(vf_bits(*s), vu_set(1u << 31)))))) return;
+    *m = vf_sel(dim, zero, *m);
+    *s = vf_sel(dark, zero, *s);
+}
+#undef vf_and
+#undef vf_any
+#undef vf_dim
+#undef vf_or
+#undef vf_size
+#undef vu_value
+#else
+DETNNI_FN VF DETNNI_N(fade)(VF b, VF m, VF t) { return vf_fma(b, m, t); }
+DETNNI_FN void DETNNI_N(still)(VF *m, VF *s, VF v) { (void)m; (void)s; (void)v; }
+#endif
 
 /* One update (C10), clipping apart. Returns the largest bits without sign among what it wrote: from
  * 0x7f800000 on, something is not finite. */
@@ -5320,45 +5457,53 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
     const float wd = u->o.weight_decay;
     const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
     const VF rate = vf_set(-u->rate), decayed = vf_set(wd);
-    const VF momentum = vf_set(u->o.momentum), epsilon = vf_set(u->o.epsilon);
+    const VF momentum = vf_set(u->o.momentum), epsilon = vf_set(u->o.epsilon), one = vf_set(1.0f);
+    const int nesterov = u->o.nesterov, stills = u->o.epsilon > 1e-9f && u->rate < 1024.0f && u->correction < 256.0f;
     VU largest = vu_set(0);
-    size_t i;
 #define DETNNI_WRITE(p, x) \
     do { VF written = x; largest = DETNNI_N(larger)(largest, written); DETNNI_STORE(p, written); } while (0)
-#define DETNNI_OVER DETNNI_EACH { VF v = DETNNI_LOAD(w), d = DETNNI_LOAD(g); if (l2) d = vf_fma(decayed, v, d);
+#define DETNNI_OVER(...) \
+    DETNNI_EACH(VF v = DETNNI_LOAD(w), d = DETNNI_LOAD(g); if (l2) d = vf_fma(decayed, v, d); __VA_ARGS__)
     if (u->o.kind == DETNN_SGD && (!DETNNI_HAS(MOMENTUM) || !m1)) {
-        DETNNI_OVER
+        DETNNI_OVER(
             DETNNI_WRITE(w, vf_fma(rate, d, v));
-        }
+        );
     } else if (u->o.kind == DETNN_SGD) {
-        DETNNI_OVER
-            VF m = vf_fma(momentum, DETNNI_LOAD(m1), d);
+        DETNNI_OVER(
+            VF m = DETNNI_N(fade)(momentum, DETNNI_LOAD(m1), d), s = one;
             DETNNI_WRITE(m1, m);
-            DETNNI_WRITE(w, vf_fma(rate, u->o.nesterov ? vf_fma(momentum, m, d) : m, v));
-        }
+            if (nesterov) m = DETNNI_N(fade)(momentum, m, d);
+            if (stills) DETNNI_N(still)(&m, &s, v);
+            DETNNI_WRITE(w, vf_fma(rate, m, v));
+        );
     } else if (DETNNI_HAS(ADAM) && (u->o.kind == DETNN_ADAM || u->o.kind == DETNN_ADAMW)) {
         const VF b1 = vf_set(u->o.beta1), b2 = vf_set(u->o.beta2);
         const VF c1 = vf_set(1.0f - u->o.beta1), c2 = vf_set(1.0f - u->o.beta2);
         const VF r = vf_set(u->correction), keep = vf_set(u->keep);
-        DETNNI_OVER
-            VF m = vf_fma(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
-            VF s = vf_fma(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
+        DETNNI_OVER(
+            VF m = DETNNI_N(fade)(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
+            VF s = DETNNI_N(fade)(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
             DETNNI_WRITE(m1, m);
             DETNNI_WRITE(m2, s);
             if (shrink) v = vf_mul(keep, v);
+            if (stills) DETNNI_N(still)(&m, &s, v);
             DETNNI_WRITE(w, vf_fma(rate, vf_div(m, vf_fma(vf_sqrt(s), r, epsilon)), v));
-        }
+        );
     } else if (DETNNI_HAS(RMSPROP) && u->o.kind == DETNN_RMSPROP) {
         const VF rho = vf_set(u->o.rho), c = vf_set(1.0f - u->o.rho);
-        DETNNI_OVER
-            VF s = vf_fma(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h = vf_div(d, vf_add(vf_sqrt(s), epsilon));
+        DETNNI_OVER(
+            VF s = DETNNI_N(fade)(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h;
             DETNNI_WRITE(m1, s);
+            if (stills) DETNNI_N(still)(&d, &s, m2 ? vf_set(0.0f) : v); /* a moment is moved by the least */
+            h = vf_div(d, vf_add(vf_sqrt(s), epsilon));
             if (m2) {
-                h = vf_fma(momentum, DETNNI_LOAD(m2), h);
+                h = DETNNI_N(fade)(momentum, DETNNI_LOAD(m2), h);
                 DETNNI_WRITE(m2, h);
+                s = one;
+                if (stills) DETNNI_N(still)(&h, &s, v);
             }
             DETNNI_WRITE(w, vf_fma(rate, h, v));
-        }
+        );
     }
 #undef DETNNI_WRITE
 #undef DETNNI_OVER
@@ -5368,6 +5513,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_64
 #undef DETNNI_ADD
 #undef DETNNI_ALL
+#undef DETNNI_AT
 #undef DETNNI_B
 #undef DETNNI_BACK
 #undef DETNNI_BEGIN
@@ -5395,21 +5541,24 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef vf_again
 #undef DETNNI_COLUMN
 #undef DETNNI_EACH
+#undef DETNNI_FEW
 #undef DETNNI_FINISH
+#undef DETNNI_FROM
 #undef DETNNI_GET
 #undef DETNNI_HEIGHT
 #undef DETNNI_INIT
 #undef DETNNI_KEEP
 #undef DETNNI_LANE
-#undef DETNNI_MASK
 #undef DETNNI_LANES4
 #undef DETNNI_LANES8
 #undef DETNNI_LOAD
+#undef DETNNI_MASK
 #undef DETNNI_MOST
+#undef DETNNI_ON
 #undef DETNNI_OUT
 #undef DETNNI_OVER
 #undef DETNNI_PAD
-#undef DETNNI_PAIR
+#undef DETNNI_PAIRED
 #undef DETNNI_PANEL_1
 #undef DETNNI_PANEL_2
 #undef DETNNI_PANEL_C
@@ -5430,6 +5579,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_R7
 #undef DETNNI_R8
 #undef DETNNI_R9
+#undef DETNNI_ROW
 #undef DETNNI_ROWS_1
 #undef DETNNI_ROWS_2
 #undef DETNNI_ROWS_C
@@ -5440,8 +5590,9 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_STORE
 #undef DETNNI_TALL
 #undef DETNNI_TILE
+#undef DETNNI_TO
 #undef DETNNI_TURN4
-#undef DETNNI_WHOLE
+#undef DETNNI_TWICE
 #undef DETNNI_LONG
 #undef DETNNI_WIDE
 #undef DETNNI_WRITE
@@ -5479,12 +5630,13 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef vu_max
 #undef vu_mul
 #undef vu_or
+#undef vu_pair
 #undef vu_set
-#undef vu_shl32
-#undef vu_shr32
 #undef vu_sign
 #undef vu_store
+#undef vu_upper
 #undef vu_xor
+#undef vu_xor3
 
 #endif
 
@@ -5760,7 +5912,7 @@ struct detnn_net {
     float *scratch;   /* [workers][room], of products */
     size_t room;
     float *a, *b;     /* [batch_max][width], for rows on their way up or down */
-    float *row;       /* [3][outputs], for the loss of one row */
+    float *row;       /* [2 + min(DETNNI_LANES, batch_max)][outputs], for losses */
     float *batch_x, *batch_targets, *batch_weights;
     uint32_t *batch_labels;
     float *columns; /* standardize: nodes of a tree of rows */
@@ -5923,7 +6075,7 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     net->state_size = a->used - state_start;
     net->a = detnni_floats(a, rows, net->width);
     net->b = detnni_floats(a, rows, net->width);
-    net->row = detnni_floats(a, 3, net->outputs);
+    net->row = detnni_floats(a, detnni_min(DETNNI_LANES, net->desc.batch_max) + 2, net->outputs);
     net->room = (net->room + 15) & ~(size_t)15; /* every worker's begins on a line of the cache */
     net->scratch = detnni_floats(a, net->room, desc->workers > 1 ? desc->workers : 1);
     if (training) {
@@ -7165,14 +7317,13 @@ static detnni_crew detnni_own_crew(const detnn_net *net)
 /* y = activation(z), row by row for softmax; y may be z. */
 static void detnni_activate_rows(const detnn_net *net, const detnni_layer *l, const float *z, size_t rows, float *y)
 {
+    const size_t n = l->outputs;
+    float max[DETNNI_LANES], sum[DETNNI_LANES];
     size_t m;
-    float max, sum;
-    if (l->d.activation != DETNN_SOFTMAX) {
-        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * l->outputs, y);
-        return;
-    }
-    for (m = 0; m < rows; m++)
-        DETNNI_KERNELS(net)->softmax(z + m * l->outputs, l->outputs, y + m * l->outputs, &max, &sum);
+    if (l->d.activation != DETNN_SOFTMAX) DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z, rows * n, y);
+    else
+        for (m = 0; m < rows; m += DETNNI_LANES)
+            DETNNI_KERNELS(net)->softmax(z + m * n, detnni_min(DETNNI_LANES, rows - m), n, y + m * n, max, sum);
 }
 
 /* Columns [from, to) of z [rows][cols] = x kernel + bias (or null), apart from x, with weights that are fetched in
@@ -7217,84 +7368,87 @@ static void detnni_dense_packed(const detnn_net *net, const detnni_layer *l, con
     detnni_dense_fetched(net, &kernel, l->bias_size ? &bias : 0, x, p->rows, p->from, p->to, z);
 }
 
-/* A layer on its way forward, shared out by columns of a product that has many, else by rows. */
+/* The product of a dense layer, without the activation. */
+static void detnni_dense_forward(const detnn_net *net, const detnni_layer *l, const detnni_dense *p, const float *x,
+                                 float *z)
+{
+    if (DETNNI_HAS(PACKED) && net->desc.packed) detnni_dense_packed(net, l, p, x, z);
+    else DETNNI_KERNELS(net)->forward(p, x, net->weights + l->kernel, l->bias_size ? net->weights + l->bias : 0, z);
+}
+
+/* A layer on its way forward: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the
+ * activation; activate = 0 leaves the activation out. Shared out by columns of a product that has many, else rows. */
 typedef struct detnni_forward_job {
     const detnn_net *net;
     const detnni_layer *l;
     const float *x;
-    float *z, *y;
-    size_t rows, tasks;
+    float *z, *y, *scratch; /* of all workers, or null */
+    size_t rows, first;     /* first: the number of x's first row in the batch, for dropout (only training calls it) */
     int activate, columns;
-    uint64_t first; /* dropout: the row that x begins with */
-    float *scratch;
+    size_t tasks;
 } detnni_forward_job;
+
+static void detnni_forward_part(const detnni_forward_job *f, size_t row, size_t rows, float *scratch)
+{
+    const detnn_net *net = f->net;
+    const detnni_layer *l = f->l;
+    const size_t in = l->inputs, out = l->outputs;
+    const float *x = f->x + row * in;
+    float *z = f->z + row * out, *y = f->y + row * out;
+    size_t m, j;
+    if (l->d.kind == DETNN_LAYER_DENSE) {
+        const detnni_dense p = detnni_dense_of(rows, in, out, out, scratch, net->room);
+        detnni_dense_forward(net, l, &p, x, z);
+        if (f->activate) detnni_activate_rows(net, l, z, rows, y);
+    } else if (l->d.kind == DETNN_LAYER_ACTIVATION) {
+        detnni_activate_rows(net, l, x, rows, y);
+    } else if (DETNNI_HAS(STANDARDIZE) && l->d.kind == DETNN_LAYER_STANDARDIZE) {
+        const float *mean = net->weights + l->kernel, *deviation = net->weights + l->bias;
+        for (m = 0; m < rows; m++)
+            for (j = 0; j < in; j++) y[m * in + j] = (x[m * in + j] - mean[j]) / deviation[j];
+    } else if (DETNNI_HAS(DROPOUT) && l->d.kind == DETNN_LAYER_DROPOUT) {
+        DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
+                                     ((uint64_t)f->first + row) * out, x, rows * out, y);
+    }
+}
 
 static void detnni_forward_task(void *arg, size_t i)
 {
     const detnni_forward_job *f = (const detnni_forward_job *)arg;
     const detnn_net *net = f->net;
     const detnni_layer *l = f->l;
-    const size_t in = l->inputs, out = l->outputs;
-    const size_t row = f->columns ? 0 : detnni_cut(f->rows, 1, f->tasks, i);
-    const size_t rows = (f->columns ? f->rows : detnni_cut(f->rows, 1, f->tasks, i + 1)) - row;
-    const float *first = net->desc.packed && l->d.kind == DETNN_LAYER_DENSE ? 0 : net->weights + l->kernel;
-    const float *second = net->weights + l->bias, *x = f->x + row * in;
-    float *z = f->z + row * out, *y = f->y + row * out;
-    detnni_dense p;
-    size_t m, j;
-    switch (l->d.kind) {
-    case DETNN_LAYER_DENSE:
-        p = detnni_dense_of(rows, in, out, out, f->scratch ? f->scratch + i * net->room : 0, net->room);
-        if (f->columns) {
-            p.from = detnni_cut(out, 16, f->tasks, i);
-            p.to = detnni_cut(out, 16, f->tasks, i + 1);
-        }
-        if (DETNNI_HAS(PACKED) && net->desc.packed) detnni_dense_packed(net, l, &p, x, z);
-        else DETNNI_KERNELS(net)->forward(&p, x, first, l->bias_size ? second : 0, z);
-        if (f->activate && !f->columns) detnni_activate_rows(net, l, z, rows, y);
-        else if (f->activate)
-            for (m = 0; m < rows; m++)
-                DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, z + m * out + p.from, p.to - p.from,
-                                 y + m * out + p.from);
-        break;
-    case DETNN_LAYER_ACTIVATION:
-        detnni_activate_rows(net, l, x, rows, y);
-        break;
-    case DETNN_LAYER_STANDARDIZE:
-        for (m = 0; DETNNI_HAS(STANDARDIZE) && m < rows; m++)
-            for (j = 0; j < in; j++) y[m * in + j] = (x[m * in + j] - first[j]) / second[j];
-        break;
-    case DETNN_LAYER_DROPOUT:
-        if (DETNNI_HAS(DROPOUT))
-            DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, net->state->step, (uint32_t)(l - net->layers),
-                            (f->first + row) * out, x, rows * out, y);
-        break;
-    default: break;
+    const size_t row = detnni_cut(f->rows, 1, f->tasks, i), out = l->outputs;
+    float *scratch = f->scratch ? f->scratch + i * net->room : 0;
+    detnni_dense p = detnni_dense_of(f->rows, l->inputs, out, 0, scratch, net->room);
+    size_t m;
+    if (!f->columns) {
+        detnni_forward_part(f, row, detnni_cut(f->rows, 1, f->tasks, i + 1) - row, scratch);
+        return;
     }
+    p.from = detnni_cut(out, 16, f->tasks, i);
+    p.to = detnni_cut(out, 16, f->tasks, i + 1);
+    detnni_dense_forward(net, l, &p, f->x, f->z);
+    for (m = 0; f->activate && m < f->rows; m++)
+        DETNNI_KERNELS(net)->activate(l->d.activation, l->d.alpha, f->z + m * out + p.from, p.to - p.from,
+                                      f->y + m * out + p.from);
 }
 
-/* One layer: x [rows][inputs] -> y [rows][outputs]; z may be y and gets dense's input to the activation; activate = 0
- * leaves the activation out. first: the number of x's first row in the batch, for dropout (which only training
- * calls). */
-static void detnni_layer_forward(const detnn_net *net, const detnni_crew *crew, const detnni_layer *l, const float *x,
-                                 size_t rows, size_t first, float *z, float *y, int activate)
+/* f, whose columns and tasks are found here, by so many workers. */
+static void detnni_layer_forward(detnni_forward_job *f, size_t workers)
 {
-    const int dense = l->d.kind == DETNN_LAYER_DENSE, softmax = activate && l->d.activation == DETNN_SOFTMAX;
-    const double operations = (double)rows * (double)l->outputs * (dense ? (double)l->inputs : DETNNI_ELEMENT);
-    detnni_forward_job f;
-    f.net = net;
-    f.l = l;
-    f.x = x;
-    f.z = z;
-    f.y = y;
-    f.rows = rows;
-    f.first = first;
-    f.activate = activate;
-    f.scratch = crew->scratch;
-    f.columns = dense && !softmax && l->outputs / 32 >= crew->workers;
-    f.tasks = detnni_tasks(net, crew->workers, operations, f.columns ? l->outputs / 16 : rows);
-    if (f.tasks < 2) f.columns = 0;
-    detnni_share(net, f.tasks, detnni_forward_task, &f);
+    const detnni_layer *l = f->l;
+    const int dense = l->d.kind == DETNN_LAYER_DENSE, softmax = f->activate && l->d.activation == DETNN_SOFTMAX;
+    const double width = dense ? (double)l->inputs : DETNNI_ELEMENT;
+    if (workers > 1) {
+        f->columns = dense && !softmax && l->outputs / 32 >= workers;
+        f->tasks = detnni_tasks(f->net, workers, (double)f->rows * (double)l->outputs * width,
+                                f->columns ? l->outputs / 16 : f->rows);
+        if (f->tasks > 1) {
+            detnni_share(f->net, f->tasks, detnni_forward_task, f);
+            return;
+        }
+    }
+    detnni_forward_part(f, 0, f->rows, f->scratch);
 }
 
 /* Prediction: x [rows][inputs] through all layers, dropout passed by, between the buffers a and b [rows][width].
@@ -7304,14 +7458,22 @@ static const float *detnni_infer(const detnn_net *net, const detnni_crew *crew, 
                                  float *a, float *b, int raw)
 {
     size_t i, last = net->desc.layer_count;
+    detnni_forward_job f;
+    f.net = net;
+    f.scratch = crew->scratch;
+    f.rows = rows;
+    f.first = 0;
     while (last > 0 && net->layers[last - 1].d.kind == DETNN_LAYER_DROPOUT) last--;
     for (i = 0; i < last; i++) {
         const detnni_layer *l = &net->layers[i];
         int skip = raw && net->raw && i + 1 == last;
-        float *out = y && i + 1 == last ? y : x == a ? b : a;
         if (l->d.kind == DETNN_LAYER_DROPOUT || (skip && l->d.kind == DETNN_LAYER_ACTIVATION)) continue;
-        detnni_layer_forward(net, crew, l, x, rows, 0, out, out, !skip);
-        x = out;
+        f.l = l;
+        f.x = x;
+        f.z = f.y = y && i + 1 == last ? y : x == a ? b : a;
+        f.activate = !skip;
+        detnni_layer_forward(&f, crew->workers);
+        x = f.y;
     }
     return x;
 }
@@ -7320,14 +7482,23 @@ static const float *detnni_infer(const detnn_net *net, const detnni_crew *crew, 
  * Returns the last layer's outputs, with raw as above. */
 static const float *detnni_forward_rows(detnn_net *net, const float *x, size_t rows, size_t first, int raw)
 {
-    const detnni_crew crew = detnni_own_crew(net);
     size_t i, n = net->desc.layer_count;
+    detnni_forward_job f;
+    f.net = net;
+    f.scratch = net->scratch;
+    f.rows = rows;
+    f.first = first;
     detnni_trace_rows(net, 0, x, rows, net->inputs, first);
     for (i = 0; i < n; i++) {
         const detnni_layer *l = &net->layers[i];
         int skip = raw && net->raw && i + 1 == n;
+        f.l = l;
+        f.x = x;
+        f.z = l->z && !skip ? l->z : l->y;
+        f.y = l->y;
+        f.activate = !skip;
         if (skip && l->d.kind == DETNN_LAYER_ACTIVATION) DETNNI_COPY(l->y, x, rows * l->outputs * sizeof(float));
-        else detnni_layer_forward(net, &crew, l, x, rows, first, l->z && !skip ? l->z : l->y, l->y, !skip);
+        else detnni_layer_forward(&f, net->desc.workers);
         x = l->y;
         detnni_trace_rows(net, 1 + i, x, rows, l->outputs, first);
     }
@@ -7482,22 +7653,28 @@ static float detnni_target(const float *target, uint32_t label, size_t n, size_t
     return target ? target[j] : n == 1 ? (float)label : j == label ? 1.0f : 0.0f;
 }
 
-/* Cross-entropy of one row (C9) from logits z; d gets the gradient times c where it is not null. row: [3][n]. */
+/* Cross-entropy of one row (C9) from logits z, their softmax p, max and log(sum); d gets the gradient times c where it
+ * is not null. row: [2][n]. */
 static float detnni_cross_entropy(const detnn_net *net, const float *z, size_t n, const float *target, uint32_t label,
-                                  float c, float *row, float *d)
+                                  float c, const float *p, float max, float log_sum, float *row, float *d)
 {
-    float *p = row, *t = row + n, *v = row + 2 * n, max, sum, log_sum, eps = net->desc.label_smoothing, loss;
+    const float eps = net->desc.label_smoothing;
+    float *t = row, *v = row + n;
     size_t j;
-    DETNNI_KERNELS(net)->softmax(z, n, p, &max, &sum);
-    log_sum = detnn_log(sum);
+    if (!target && !(eps > 0.0f)) {
+        if (d) {
+            for (j = 0; j < n; j++) d[j] = p[j] * c;
+            d[label] = (p[label] - 1.0f) * c;
+        }
+        return log_sum - (z[label] - max);
+    }
     for (j = 0; j < n; j++) {
         t[j] = target ? target[j] : j == label ? 1.0f : 0.0f;
         if (eps > 0.0f) t[j] = DETNNI_FMA_PLAIN(1.0f - eps, t[j], eps / (float)n);
         v[j] = t[j] == 0.0f ? 0.0f : log_sum - (z[j] - max);
+        if (d) d[j] = (p[j] - t[j]) * c;
     }
-    loss = !target && !(eps > 0.0f) ? v[label] : DETNNI_KERNELS(net)->dot(t, v, n);
-    if (d) for (j = 0; j < n; j++) d[j] = (p[j] - t[j]) * c;
-    return loss;
+    return DETNNI_KERNELS(net)->dot(t, v, n);
 }
 
 /* The other losses of one row. y: outputs, or logits for binary cross-entropy; label: where target is null. */
@@ -7548,16 +7725,25 @@ static float detnni_other_loss(const detnn_net *net, const float *y, size_t n, c
 static void detnni_losses(const detnn_net *net, const detnni_rows *data, const float *out, size_t rows, float inv,
                           detnni_score *score, float *d)
 {
-    size_t n = net->outputs, m, j;
+    const size_t n = net->outputs;
+    const int cross_entropy = net->desc.loss == DETNN_CROSS_ENTROPY;
+    float max[DETNNI_LANES], log_sum[DETNNI_LANES], *row = net->row, *p = row + 2 * n;
+    size_t m, j;
     for (m = 0; m < rows; m++) {
+        const size_t i = m % DETNNI_LANES, some = detnni_min(DETNNI_LANES, rows - m);
         const float *z = out + m * n, *target = data->targets ? data->targets + m * n : 0;
         uint32_t label = data->labels ? data->labels[m] : 0;
         float weight = data->weights ? data->weights[m] : 1.0f, c = data->weights ? weight * inv : inv, loss;
-        if (net->desc.loss == DETNN_CROSS_ENTROPY) {
-            loss = detnni_cross_entropy(net, z, n, target, label, c, net->row, d ? d + m * n : 0);
+        if (cross_entropy && i == 0) {
+            DETNNI_KERNELS(net)->softmax(z, some, n, p, max, log_sum);
+            DETNNI_KERNELS(net)->exact[DETNNI_EXACT_log](log_sum, some, log_sum);
+        }
+        if (cross_entropy) {
+            loss = detnni_cross_entropy(net, z, n, target, label, c, p + i * n, max[i], log_sum[i], row,
+                                        d ? d + m * n : 0);
             score->correct += detnn_argmax(z, n) == (target ? detnn_argmax(target, n) : label);
         } else {
-            loss = detnni_other_loss(net, z, n, target, label, c / (float)n, net->row, d ? d + m * n : 0);
+            loss = detnni_other_loss(net, z, n, target, label, c / (float)n, row, d ? d + m * n : 0);
             if (net->desc.loss == DETNN_BINARY_CROSS_ENTROPY)
                 for (j = 0; j < n; j++) score->correct += (z[j] > 0.0f) == (detnni_target(target, label, n, j) > 0.5f);
         }
@@ -8103,7 +8289,7 @@ DETNNI_NOINLINE static detnn_result detnni_predict(const detnn_net *net, detnn_n
     size_t i, rows;
     if (!count) return detnni_ok(err);
     if (!x || !y) return detnni_fail(err, DETNN_ERROR_NULL, "detnn_predict: %s is null", x ? "y" : "x");
-    (void)detnni_product(detnni_product(count, sizeof(float), &overflow), net->width, &overflow);
+    if (count > part) (void)detnni_product(detnni_product(count, sizeof(float), &overflow), net->width, &overflow);
     if (overflow) return detnni_fail(err, DETNN_ERROR_SIZE, "detnn_predict: %z rows do not fit an address", count);
     if (!net->state->adapted)
         return detnni_fail(err, DETNN_ERROR_STATE,
@@ -10643,7 +10829,7 @@ DETNN_API float detnn_batch_sum(const float *x, size_t n)
 DETNN_API void detnn_softmax(const float *x, size_t n, float *y)
 {
     float max, sum;
-    detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, n, y, &max, &sum);
+    detnni_kernels_of(DETNN_ISA_AUTO)->softmax(x, 1, n, y, &max, &sum);
 }
 
 DETNN_API size_t detnn_dense_scratch(size_t rows, size_t in, size_t out) { return detnni_room(rows, in, out, 1); }
@@ -10798,8 +10984,8 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
         a[0] = plain->sum(x, N); a[1] = plain->dot(x, w, N);
         b[0] = k->sum(x, N); b[1] = k->dot(x, w, N);
         if (!detnni_same_bits(a, b, 2)) return "sums";
-        plain->softmax(x, N, a, &ma, &sa);
-        k->softmax(x, N, b, &mb, &sb);
+        plain->softmax(x, 1, N, a, &ma, &sa);
+        k->softmax(x, 1, N, b, &mb, &sb);
         if (!detnni_same_bits(a, b, N)) return "softmax";
         for (f = DETNN_LINEAR; f < DETNN_SOFTMAX; f++) {
             plain->activate((detnn_activation)f, 0.25f, x, N, a);

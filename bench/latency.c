@@ -5,7 +5,7 @@
 #include "detnn.h"
 #if defined(__x86_64__)
 #include <x86intrin.h>
-#define TICKS() ((double)__rdtsc())
+#define TICKS() (_mm_lfence(), (double)__rdtsc()) /* once all before it is done */
 #else
 #define TICKS() (1e9 * wall())
 #endif

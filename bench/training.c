@@ -54,6 +54,7 @@ int main(int argc, char **argv)
         int l;
         data.x = x, data.labels = labels, data.count = SAMPLES;
         fit.batch_size = BATCH;
+        fit.epochs = deep ? 1 : 4; /* each fit checks all data first */
         if (strcmp(name, last)) {
             detnn_layer shallow_net[] = { DETNN_DENSE(128, DETNN_RELU), DETNN_DENSE(10, DETNN_SOFTMAX) };
             detnn_layer deep_net[] = { DETNN_DENSE(512, DETNN_RELU), DETNN_DROPOUT(0.2), DETNN_DENSE(512, DETNN_RELU),
@@ -84,7 +85,7 @@ int main(int argc, char **argv)
         tell("floor", peak() * 1e9 / flops, "samples/s");
         start = cpu();
         if (detnn_fit(net, &data, &fit, &err)) fail("detnn", err.text);
-        tell("detnn", SAMPLES / (cpu() - start), "samples/s");
+        tell("detnn", SAMPLES * fit.epochs / (cpu() - start), "samples/s");
         if (blas) {
             start = cpu();
             detnn_rng_seed(&rng, 1);

@@ -56,7 +56,7 @@ broken symptoms "weights not seeded" 's/^    s\.seed = seed;$/    s.seed = seed 
 broken symptoms "seed ignored by dropout" 's/^    s\.seed = seed;$/    s.seed = purpose == 3 ? 1 : seed;/'
 broken symptoms "only 32 bits of the seed" 's/^    s\.seed = seed;$/    s.seed = (uint32_t)seed;/'
 broken symptoms "dropout in predict" \
-    's/^( *)if \(l->d\.kind == DETNN_LAYER_DROPOUT \|\| \(skip/\1if (l->d.kind == DETNN_LAYER_DROPOUT) { net->k->dropout(l->d.rate, net->desc.seed, 0, (uint32_t)i, 0, x, rows * l->outputs, out); x = out; continue; }\n&/'
+    's/^( *)if \(l->d\.kind == DETNN_LAYER_DROPOUT \|\| \(skip/\1if (l->d.kind == DETNN_LAYER_DROPOUT) { float *out = x == a ? b : a; DETNNI_KERNELS(net)->dropout(l->d.rate, net->desc.seed, 0, (uint32_t)i, 0, x, rows * l->outputs, out); x = out; continue; }\n&/'
 broken symptoms "dropout drawn from one state for all nets" \
     's/^static uint32_t detnni_word\(.*$/static uint64_t detnni_drawn;\n&/; s/^    uint32_t block = \(uint32_t\)\(e >> 2\);$/    uint32_t block = (uint32_t)((s->counter[3] >> 24 == 3 ? detnni_drawn++ : e) >> 2);/'
 broken symptoms "order keyed by the number of epochs" 's/detnni_order_of\(net->desc\.seed, s->epoch/detnni_order_of(net->desc.seed + fit->epochs, s->epoch/'
@@ -81,7 +81,7 @@ broken symptoms "a copy that forgets the moments" 's/DETNNI_COPY\(\(\*copy\)->st
 broken symptoms "a snapshot that forgets the place in the epoch" 's/^( *)DETNNI_COPY\(net->state, \(const char \*\)memory \+ sizeof given, net->state_size\);/&\n\1net->state->position = 0;/'
 broken symptoms "a stopped fit that forgets its losses" 's/^( *)for \(done = 0; done < fit->epochs/\1s->loss_sum = 0.0;\n&/'
 broken symptoms "best weights that are not restored" 's/DETNNI_COPY\(net->own_weights, net->best, [^;]*;/;/'
-broken memory "dropout that counts rows in each part" 's/\(f->first \+ row\) \* out, x/row * out, x/'
+broken memory "dropout that counts rows in each part" 's/\(\(uint64_t\)f->first \+ row\) \* out, x/row * out, x/'
 
 # ---- Files ----
 broken files "a state without the place in the epoch" 's/^    s->position = detnni_number\(&w\);$/    (void)detnni_number(\&w);/; s/^            detnni_sha_state\(&sha, desc\.seed, &state\);$/            state.position = net->state->position; &/'

@@ -251,7 +251,7 @@ static void sums(const char *name, size_t from, size_t to)
             hash_long(detnn_argmax(a, n));
             hash_word(n ? k->magnitude(a, n) : 0);
             if (!n) continue;
-            k->softmax(a, n, c, &max, &sum);
+            k->softmax(a, 1, n, c, &max, &sum);
             hash_floats(c, n);
             hash_float(max);
             hash_float(sum);

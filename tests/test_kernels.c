@@ -280,6 +280,8 @@ static void dense_around_tiles(void)
     for (i = 0; i < 18; i++)
         for (o = 0; o < 18; o++)
             check_dense((int)(i + o) % DATA_KINDS, 1 + (i + o / 2) % 6, sizes[i], sizes[o]);
+    for (o = 0; o < 18; o++) /* every width of a row's chains */
+        for (i = 0; i < DATA_KINDS; i++) check_dense((int)i, 1, sizes[(5 * o + i) % 18], sizes[o]);
 }
 
 static void dense_batches(void)
@@ -353,7 +355,7 @@ static void dense_in_parts(void)
 {
     static const size_t shape[][3] = { { 64, 100, 130 }, { 28, 41, 33 },  { 29, 113, 70 },  { 130, 48, 49 }, { 3, 90, 300 },
                                        { 16, 60, 90 },   { 14, 15, 100 }, { 81, 120, 270 }, { 1, 70, 200 },  { 8, 130, 65 },
-                                       { 40, 1024, 40 }, { 9, 20, 1024 }, { 12, 7, 5 },     { 200, 9, 17 } };
+                                       { 40, 1024, 40 }, { 9, 20, 1024 }, { 12, 7, 5 },     { 200, 9, 17 },  { 1, 30, 3 },     { 1, 9, 70 } };
     size_t i;
     for (i = 0; i < sizeof shape / sizeof *shape; i++)
         check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
@@ -456,17 +458,43 @@ static void softmaxes(void)
             softmax_of(z, n, p, &max, &sum);
             FOR_SETS(k) {
                 got[n] = guard;
-                sets[k]->softmax(z, n, got, &m, &s);
+                sets[k]->softmax(z, 1, n, got, &m, &s);
                 CHECKF(ref_differ(got, p, n) == n && ref_same(m, max) && ref_same(s, sum)
                            && ref_same(got[n], guard),
                        "%s softmax of %d, data %d", NAME(k), (int)n, kind);
                 memcpy(got, z, n * sizeof(float));
-                sets[k]->softmax(got, n, got, &m, &s);
+                sets[k]->softmax(got, 1, n, got, &m, &s);
                 CHECKF(ref_differ(got, p, n) == n, "%s softmax of %d in its place, data %d",
                        NAME(k), (int)n, kind);
             }
             detnn_softmax(z, n, got);
             CHECKF(ref_differ(got, p, n) == n, "public softmax of %d, data %d", (int)n, kind);
+        }
+}
+
+/* Many rows at once are as row by row. */
+static void softmaxes_of_rows(void)
+{
+    enum { MOST = 35 };
+    static float z[MOST * MOST], p[MOST * MOST], got[MOST * MOST + 1], max[MOST], sum[MOST], m[MOST + 1], s[MOST + 1];
+    uint64_t state = 14;
+    size_t rows, n, i;
+    int k;
+    for (rows = 0; rows <= MOST; rows++)
+        for (n = 0; n <= MOST; n += 1 + n / 12) {
+            const int kind = (int)((rows + n) % DATA_KINDS);
+            data_of(kind, &state, z, rows * n);
+            if (kind == ORDINARY) for (i = 0; i < rows * n; i++) z[i] *= 30.0f;
+            for (i = 0; n && i < rows; i++) softmax_of(z + i * n, n, p + i * n, &max[i], &sum[i]);
+            FOR_SETS(k) {
+                got[rows * n] = m[rows] = s[rows] = guard;
+                memcpy(got, z, rows * n * sizeof(float));
+                sets[k]->softmax(rows % 2 ? got : z, rows, n, got, m, s);
+                CHECKF(ref_differ(got, p, rows * n) == rows * n && ref_same(got[rows * n], guard)
+                           && ref_same(m[rows], guard) && ref_same(s[rows], guard)
+                           && (!n || (ref_differ(m, max, rows) == rows && ref_differ(s, sum, rows) == rows)),
+                       "%s softmax of %d rows of %d, data %d", NAME(k), (int)rows, (int)n, kind);
+            }
         }
 }
 
@@ -706,6 +734,52 @@ static void updates_agree(void)
                            "%s optimizer %d of %d, data %d", NAME(k), which, (int)n, kind);
                 }
             }
+}
+
+/* Moments on their way into subnormal numbers, of weights that mostly stay: whole vectors of such, and with a lane that
+ * is none; the least weight that a subnormal moment does not move. */
+static void moments_fade(void)
+{
+    enum { N = 48 };
+    static const uint32_t weights[] = { 0x3f000000, 0xbe123456, 0x26800000, 0x267fffff, 0x00000000, 0x80000000 };
+    static const uint32_t moments[] = { 0x00000001, 0x007fffff, 0x00400000, 0x00000004, 0x00000000, 0x00800000 };
+    uint64_t state = 15;
+    int round, which, k, j;
+    for (round = 0; round < 500; round++)
+        for (which = 0; which < 7; which++) {
+            detnn_schedule schedule = detnn_schedule_default();
+            detnn_optimizer o = which < 2   ? detnn_sgd_momentum(0.1f, 0.9f, which)
+                                : which < 5 ? detnn_adam(which == 4 ? 1e-3f : 0.5f)
+                                            : detnn_rmsprop(0.01f);
+            float g[N], w[N], m1[N], m2[N], w1[N], a1[N], b1[N], w0[N], a0[N], b0[N];
+            const uint64_t odd = round % 3 ? 40 : 3; /* one element in so many is of another kind */
+            detnni_update u;
+            if (which == 3) o.beta1 = o.beta2 = 0.0f;
+            if (which == 4) o = detnn_adamw(1e-3f, 0.01f);
+            if (which == 6) o.momentum = 0.99f;
+            u = detnni_update_of(&o, &schedule, (uint64_t)round);
+            for (j = 0; j < N; j++) {
+                uint64_t x = detnn_splitmix64(&state);
+                const uint32_t sign = (uint32_t)x & 1u << 31;
+                const int other = x % odd == 0;
+                g[j] = ref_float(sign);
+                w[j] = ref_float(weights[other ? x / 64 % 6 : x / 64 % 3]);
+                m1[j] = ref_float((x >> 12 & 1 ? moments[x / 512 % 6] : (uint32_t)(x >> 16) & 0x7fffff) | sign);
+                m2[j] = ref_float(x >> 13 & 1 ? moments[x / 256 % 6] : (uint32_t)(x >> 40) & 0x7fffff);
+                if (which >= 5) m1[j] = m2[j], m2[j] = -m1[j];
+                if (other && x >> 14 & 1) g[j] = ref_random(&state);
+                if (other && x >> 15 & 1) m1[j] = ref_random(&state);
+                if (other && x >> 16 & 1) m2[j] = x >> 17 & 1 ? -m2[j] : ref_any(&state);
+            }
+            memcpy(w1, w, sizeof w); memcpy(a1, m1, sizeof m1); memcpy(b1, m2, sizeof m2);
+            sets[0]->update(&u, 1, N, g, w1, a1, which < 2 || which == 5 ? NULL : b1);
+            for (k = 1; k < set_count; k++) {
+                memcpy(w0, w, sizeof w); memcpy(a0, m1, sizeof m1); memcpy(b0, m2, sizeof m2);
+                sets[k]->update(&u, 1, N, g, w0, a0, which < 2 || which == 5 ? NULL : b0);
+                CHECKF(ref_differ(w0, w1, N) == N && ref_differ(a0, a1, N) == N && ref_differ(b0, b1, N) == N,
+                       "%s optimizer %d, round %d", NAME(k), which, round);
+            }
+        }
 }
 
 static void adds_and_magnitudes(void)
@@ -981,11 +1055,13 @@ int main(void)
     TEST(dense_long);
     TEST(sums_and_dots);
     TEST(softmaxes);
+    TEST(softmaxes_of_rows);
     TEST(activations);
     TEST(exact_functions);
     TEST(dropouts);
     TEST(words_agree);
     TEST(updates_agree);
+    TEST(moments_fade);
     TEST(adds_and_magnitudes);
     TEST(maximum_and_argmax);
     TEST(order_of_sums);
