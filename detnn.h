@@ -3779,7 +3779,7 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
 #define VX __mmask16 /* a mask of floats */
 #define DETNNI_LOG_STEPS 15.0
 #define DETNNI_LOG_TABLE detnni_log_table
-#define DETNNI_MARGIN 0x2000
+#define DETNNI_MARGIN 0x4000
 /* but for |x| < b */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
@@ -3897,6 +3897,11 @@ DETNNI_FN VD DETNNI_N(quick_exp)(VD x, double c)
     VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
     return vd_mad(sr, q, s);
 }
+DETNNI_FN VD DETNNI_N(quick_expm1)(VD x, double c) /* keeps the sign of 0 */
+{
+    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
+    return vd_msb(sr, q, vd_sub(vd_set(1.0), s));
+}
 
 /* Each: the value for the floats at x; are they all sure? */
 DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VD *y)
@@ -3916,10 +3921,15 @@ DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VD *y)
     *y = DETNNI_N(quotient)(v, d);
     return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* 2^-125 */
 }
+DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VD *y)
+{
+    *y = DETNNI_N(quick_expm1)(vd_load(x), 1.0);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+}
 /* e / (e + 2), e = expm1(2 x) */
 DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VD *y)
 {
-    VD s, q, sr = DETNNI_N(quick_parts)(vd_load(x), 2.0, &s, &q), e = vd_msb(sr, q, vd_sub(vd_set(1.0), s));
+    VD e = DETNNI_N(quick_expm1)(vd_load(x), 2.0);
     *y = DETNNI_N(quotient)(e, vd_add(e, vd_set(2.0)));
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
@@ -4056,9 +4066,9 @@ DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
 DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #undef DETNNI_INTEGER_ARRAY
 #elif DETNNI_QUICK
-DETNNI_QUICK_ARRAY(exp) DETNNI_QUICK_ARRAY(tanh) DETNNI_QUICK_ARRAY(sigmoid) DETNNI_QUICK_ARRAY(gelu)
+DETNNI_QUICK_ARRAY(exp) DETNNI_QUICK_ARRAY(expm1) DETNNI_QUICK_ARRAY(tanh) DETNNI_QUICK_ARRAY(sigmoid) DETNNI_QUICK_ARRAY(gelu)
 DETNNI_QUICK_ARRAY(silu) DETNNI_QUICK_ARRAY(log) DETNNI_QUICK_ARRAY(softplus)
-DETNNI_ARRAY(expm1) DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(gelu_grad) DETNNI_ARRAY(silu_grad)
+DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(gelu_grad) DETNNI_ARRAY(silu_grad)
 DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
