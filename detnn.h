@@ -3850,8 +3850,8 @@ DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
 }
 DETNNI_FN VX DETNNI_N(improper)(const float *x)
 {
-    VX v = _mm256_add_epi32(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x007fffff));
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800000), v); /* signed: 2^31 and more is below, too */
+    VX v = _mm256_add_epi32(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x00800000));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800001), v); /* infinity goes over to the negative integers */
 }
 DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
 {
