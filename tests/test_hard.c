@@ -91,7 +91,9 @@ static void arrays(void)
 static void alone(void)
 {
     static const uint32_t subnormal[][3] = {
-        { HARD_exp, 0xc2b43fb7, 0x0007e0e3 }, { HARD_sigmoid, 0xc2b2e798, 0x000f6dce }, { HARD_softplus, 0xc2b43fb7, 0x0007e0e3 },
+        { HARD_exp, 0xc2b43fb7, 0x0007e0e3 },
+        { HARD_sigmoid, 0xc2b2e798, 0x000f6dce },
+        { HARD_softplus, 0xc2b43fb7, 0x0007e0e3 },
     };
     float in[32], out[32];
     size_t i, j;
