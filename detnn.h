@@ -3828,6 +3828,8 @@ DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d)
     return q;
 }
 /* z and k of positive x = z 2^k, 1 <= z < 2 */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* in gcc 12's own macros, at -O0 */
 DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
 {
     VD z;
@@ -3837,6 +3839,7 @@ DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
     z.b = _mm512_maskz_getmant_pd(0xff, x.b, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
     return z;
 }
+#pragma GCC diagnostic pop
 #else
 #define VX __m256i
 #define DETNNI_LOG_STEPS 7.0
