@@ -1085,12 +1085,13 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    the contraction of a * b + c.
 
    With AVX2 and AVX-512, exp, log, expm1, tanh, sigmoid, softplus, gelu and silu first try values of less precision, M
-   = 2^-36 and 2^-39. Where every value of a vector is further than M from a middle, and its input is no special case
-   (|x| >= 87, a subnormal result), rounding them is right; else the vector is computed as above. Proven by: e^x = s (1
-   + r Q(r)), with s from a table of 8 or 16, is right to 2^-36.06 and 2^-41.09 of itself, and of e^x - 1 (Sollya's
-   supnorm; its rounding errors are below 2^-45), log(1 + f) to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1. A
-   quotient is exact to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42. Neither quotient nor logarithm
-   magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu) at worst.
+   = 2^-36 and 2^-39. Where every value of a vector is further than M from a middle, and no input is a special case
+   (|x| >= 87, a subnormal result), rounding them is right; else the vector is computed as above. Their errors: e^x = s
+   (1 + r Q(r)), with s from a table of 8 or 16, is right to 2^-36.06 and 2^-41.09 of itself and of e^x - 1, log(1 + f)
+   to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1 (bounds by Sollya's supnorm, and for gelu the largest of 4000
+   points; rounding adds less than 2^-45). A quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits,
+   to 2^-42. Neither quotient nor logarithm magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu)
+   at worst.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
    silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
@@ -3080,7 +3081,7 @@ struct detnni_kernels {
 #define vd_or     DETNNI_N(vd_or)
 #define vd_xor    DETNNI_N(vd_xor)
 #define vd_bits   DETNNI_N(vd_bits)
-#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16] */
+#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16]; AVX2: [i mod 8] of a split one */
 #define vi_set    DETNNI_N(vi_set)
 #define vi_add    DETNNI_N(vi_add)
 #define vi_sub    DETNNI_N(vi_sub)
@@ -3780,7 +3781,7 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
 
 /* ---- Quick bodies, for AVX2 and AVX-512: shorter polynomials and no long division. Their relative error is below
    2^-36 and 2^-39 (section 5), DETNNI_MARGIN ulps at most. A vector is sure where its inputs lie in the range
-   that the body is for, and no value is as near to a middle as that. Where not, about one vector in 200 or
+   that the body is for, and no value is as near to a middle as that. Where not, about one vector in 250 or
    in 1000 of common inputs, the bodies above compute it again. ---- */
 #if DETNNI_QUICK
 
