@@ -1073,9 +1073,10 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Tried against MPFR (make prove) on 2026-11-21, gcc 12.2, on a Xeon with
-   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (13 minutes of processor time for all functions); scalar
-   without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma); scalar with fma up
-   to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones, SSE2, NEON.
+   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (1 to 2 minutes of processor time for a function); SSE2 for
+   exp, log and expm1; scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without
+   fma); scalar with fma up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones,
+   the rest of SSE2, NEON.
 
    How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
    once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
