@@ -1073,9 +1073,10 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Tried against MPFR (make prove) on 2026-11-21, gcc 12.2, on a Xeon with
-   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (13 minutes of processor time for all functions); scalar
-   without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma); scalar with fma up
-   to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones, SSE2, NEON.
+   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (1 to 2 minutes of processor time for a function); SSE2 for
+   exp, log and expm1; scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without
+   fma); scalar with fma up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones,
+   the rest of SSE2, NEON.
 
    How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
    once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
@@ -1083,6 +1084,14 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    more. E is the largest error met, rounded up, with and without fused multiply-add, in samples of every binade. The
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
    the contraction of a * b + c.
+
+   With AVX2 and AVX-512, exp, log, expm1, tanh, sigmoid, softplus, gelu and silu first try values of less precision, M
+   = 2^-36 and 2^-39. Where every value of a vector is further than M from a middle, and no input is a special case
+   (|x| >= 87, a subnormal result), rounding them is right; else the vector is computed as above. Their errors: e^x = s
+   (1 + r Q(r)), with s from a table of 8 or 16, is right to 2^-36.06 and 2^-41.09 of itself and of e^x - 1, log(1 + f)
+   to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1 (proven by Sollya's supnorm; rounding adds less than 2^-45). A
+   quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42. Neither quotient nor logarithm
+   magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu) at worst.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
    silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
@@ -3096,6 +3105,7 @@ struct detnni_kernels {
 #define vd_mul    DETNNI_N(vd_mul)
 #define vd_div    DETNNI_N(vd_div)
 #define vd_mad    DETNNI_N(vd_mad)    /* a * b + c, rounded once or twice: no result may depend on it */
+#define vd_msb    DETNNI_N(vd_msb)    /* a * b - c */
 #define vd_min    DETNNI_N(vd_min)    /* a < b ? a : b, so b where either is NaN */
 #define vd_max    DETNNI_N(vd_max)    /* a > b ? a : b */
 #define vd_lt     DETNNI_N(vd_lt)     /* a < b */
@@ -3104,13 +3114,14 @@ struct detnni_kernels {
 #define vd_or     DETNNI_N(vd_or)
 #define vd_xor    DETNNI_N(vd_xor)
 #define vd_bits   DETNNI_N(vd_bits)
-#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16] */
+#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16]; AVX2: [i mod 8] of a split one */
 #define vi_set    DETNNI_N(vi_set)
 #define vi_add    DETNNI_N(vi_add)
 #define vi_sub    DETNNI_N(vi_sub)
 #define vi_and    DETNNI_N(vi_and)
 #define vi_or     DETNNI_N(vi_or)
 #define vi_shl48  DETNNI_N(vi_shl48)
+#define vi_shl49  DETNNI_N(vi_shl49)
 #define vi_shl52  DETNNI_N(vi_shl52)
 #define vi_shl63  DETNNI_N(vi_shl63)
 #define vi_shr52  DETNNI_N(vi_shr52)
@@ -3124,6 +3135,7 @@ struct detnni_kernels {
 
 #define DETNNI_W 1
 #define DETNNI_TABLE (DETNNI_ISA == DETNNI_ISA_SCALAR)
+#define DETNNI_QUICK 0
 typedef double VD;
 typedef uint64_t VI;
 typedef int VM;
@@ -3175,6 +3187,7 @@ DETNNI_FN int vm_any(VM a) { return a; }
 
 #define DETNNI_W 16
 #define DETNNI_TABLE 1
+#define DETNNI_QUICK 1
 typedef struct { __m512d a, b; } VD;
 typedef struct { __m512i a, b; } VI;
 typedef struct { __mmask8 a, b; } VM;
@@ -3188,6 +3201,7 @@ typedef struct { __mmask8 a, b; } VM;
 #define r_mul(x, y)    ((x) * (y))
 #define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm512_fmadd_pd
+#define r_msb          _mm512_fmsub_pd
 #define r_min(x, y)    _mm512_maskz_min_pd(r_all, x, y)
 #define r_max(x, y)    _mm512_maskz_max_pd(r_all, x, y)
 #define r_lt(x, y)     _mm512_cmp_pd_mask(x, y, _CMP_LT_OQ)
@@ -3215,6 +3229,7 @@ typedef struct { __mmask8 a, b; } VM;
 
 #define DETNNI_W 8
 #define DETNNI_TABLE 0
+#define DETNNI_QUICK 1
 typedef struct { __m256d a, b; } VD;
 typedef struct { __m256i a, b; } VI;
 typedef struct { __m256d a, b; } VM;
@@ -3226,6 +3241,7 @@ typedef struct { __m256d a, b; } VM;
 #define r_mul(x, y)    ((x) * (y))
 #define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm256_fmadd_pd
+#define r_msb          _mm256_fmsub_pd
 #define r_min          _mm256_min_pd
 #define r_max          _mm256_max_pd
 #define r_lt(x, y)     _mm256_cmp_pd(x, y, _CMP_LT_OQ)
@@ -3235,8 +3251,10 @@ typedef struct { __m256d a, b; } VM;
 #define r_xor          _mm256_xor_pd
 #define r_bits         _mm256_castpd_si256
 #define r_double       _mm256_castsi256_pd
-#define r_at(t, i)     _mm256_castsi256_pd(_mm256_i64gather_epi64((const long long *)(const void *)(t), \
-                           _mm256_and_si256(i, _mm256_set1_epi64x(15)), 8))
+#define r_half(t, i)   _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(t)), \
+                           _mm256_shuffle_epi32(i, 0xa0))
+/* a table of 8, i mod 8: first all low halves of its entries, then all high ones */
+#define r_at(t, i)     _mm256_castsi256_pd(_mm256_blend_epi32(r_half(t, i), r_half((t) + 4, i), 0xaa))
 #define r_iset(x)      _mm256_set1_epi64x((long long)(x))
 #define r_iadd         _mm256_add_epi64
 #define r_isub         _mm256_sub_epi64
@@ -3253,6 +3271,7 @@ typedef struct { __m256d a, b; } VM;
 
 #define DETNNI_W 4
 #define DETNNI_TABLE 1
+#define DETNNI_QUICK 0
 typedef struct { __m128d a, b; } VD;
 typedef struct { __m128i a, b; } VI;
 typedef struct { __m128d a, b; } VM;
@@ -3292,6 +3311,7 @@ typedef struct { __m128d a, b; } VM;
 
 #define DETNNI_W 4
 #define DETNNI_TABLE 1
+#define DETNNI_QUICK 0
 typedef struct { float64x2_t a, b; } VD;
 typedef struct { uint64x2_t a, b; } VI;
 typedef struct { uint64x2_t a, b; } VM;
@@ -3332,6 +3352,7 @@ typedef struct { uint64x2_t a, b; } VM;
 #define DETNNI_TABLE 1
 typedef double detnni_f64x2 __attribute__((vector_size(16)));
 typedef float detnni_f32x4 __attribute__((vector_size(16)));
+#define DETNNI_QUICK 0
 typedef struct { v128_t a, b; } VD;
 typedef struct { v128_t a, b; } VI;
 typedef struct { v128_t a, b; } VM;
@@ -3381,6 +3402,9 @@ DETNNI_2(VD, vd_sub, VD, r_sub)
 DETNNI_2(VD, vd_mul, VD, r_mul)
 DETNNI_2(VD, vd_div, VD, r_div)
 DETNNI_FN VD vd_mad(VD x, VD y, VD w) { VD z; z.a = r_mad(x.a, y.a, w.a); z.b = r_mad(x.b, y.b, w.b); return z; }
+#if DETNNI_QUICK
+DETNNI_FN VD vd_msb(VD x, VD y, VD w) { VD z; z.a = r_msb(x.a, y.a, w.a); z.b = r_msb(x.b, y.b, w.b); return z; }
+#endif
 DETNNI_2(VD, vd_min, VD, r_min)
 DETNNI_2(VD, vd_max, VD, r_max)
 DETNNI_2(VM, vd_lt, VD, r_lt)
@@ -3396,6 +3420,7 @@ DETNNI_2(VI, vi_sub, VI, r_isub)
 DETNNI_2(VI, vi_and, VI, r_iand)
 DETNNI_2(VI, vi_or, VI, r_ior)
 DETNNI_3(vi_shl48, r_shl, 48)
+DETNNI_3(vi_shl49, r_shl, 49)
 DETNNI_3(vi_shl52, r_shl, 52)
 DETNNI_3(vi_shl63, r_shl, 63)
 DETNNI_3(vi_shr52, r_shr, 52)
@@ -3415,6 +3440,7 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef r_mul
 #undef r_div
 #undef r_mad
+#undef r_msb
 #undef r_min
 #undef r_max
 #undef r_lt
@@ -3425,6 +3451,7 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef r_bits
 #undef r_double
 #undef r_at
+#undef r_half
 #undef r_iset
 #undef r_iadd
 #undef r_isub
@@ -3456,6 +3483,28 @@ DETNNI_DATA uint64_t detnni_exp_table[16] = {
     0x3fef06fe0a31b715u, 0x3feedea64c123422u, 0x3feebfdad5362a27u, 0x3feeab07dd485429u,
     0x3feea09e667f3bcdu, 0x3feea11473eb0187u, 0x3feeace5422aa0dbu, 0x3feec49182a3f090u,
     0x3feee89f995ad3adu, 0x3fef199bdd85529cu, 0x3fef5818dcfba487u, 0x3fefa4afa2a490dau };
+#if DETNNI_X86
+/* Tables of 8 for AVX2: the low halves of all, then the high ones. 2^(j/8), less j << 49 */
+DETNNI_DATA uint64_t detnni_exp_split[8] = {
+    0x3c7d517b00000000u, 0xd5362a270a31b715u, 0x422aa0db667f3bcdu, 0xdcfba487995ad3adu,
+    0x3fef72b83ff00000u, 0x3feebfda3fef06feu, 0x3feeace53feea09eu, 0x3fef58183feee89fu };
+/* 1/u and log(u), u = 1 + j/7 */
+DETNNI_DATA uint64_t detnni_log_split[2][8] = { {
+    0x0000000000000000u, 0x6666666638e38e39u, 0xaaaaaaab45d1745du, 0x00000000b13b13b1u,
+    0x3fec00003ff00000u, 0x3fe666663fe8e38eu, 0x3fe2aaaa3fe45d17u, 0x3fe000003fe13b13u }, {
+    0x8227e47c00000000u, 0x24e13f501c9eaef7u, 0x96e9c54403305101u, 0xfefa39ef50617c96u,
+    0x3fc1178e00000000u, 0x3fd6d3c33fd01589u, 0x3fe13f753fdced53u, 0x3fe62e423fe3cf2bu } };
+/* For AVX-512, the same of u = 1 + j/15 */
+DETNNI_DATA uint64_t detnni_log_table[2][16] = { {
+    0x3ff0000000000000u, 0x3fee000000000000u, 0x3fec3c3c3c3c3c3cu, 0x3feaaaaaaaaaaaabu,
+    0x3fe9435e50d79436u, 0x3fe8000000000000u, 0x3fe6db6db6db6db7u, 0x3fe5d1745d1745d1u,
+    0x3fe4de9bd37a6f4eu, 0x3fe4000000000000u, 0x3fe3333333333333u, 0x3fe2762762762762u,
+    0x3fe1c71c71c71c72u, 0x3fe1249249249249u, 0x3fe08d3dcb08d3ddu, 0x3fe0000000000000u }, {
+    0x0000000000000000u, 0x3fb08598b59e3a07u, 0x3fc005588ad375aeu, 0x3fc7565011e49675u,
+    0x3fce41fccb76b0d7u, 0x3fd269621134db92u, 0x3fd588c2d913348fu, 0x3fd882f1ef83ed45u,
+    0x3fdb5b3e24235e88u, 0x3fde148a1a2726ceu, 0x3fe058aefa811452u, 0x3fe199fac68b4ab8u,
+    0x3fe2cf25fad8f1c3u, 0x3fe3f91275240811u, 0x3fe5188a4a02d7feu, 0x3fe62e42fefa39efu } };
+#endif
 #endif
 
 DETNNI_FN VM DETNNI_N(near)(VD y) { return vi_none(vi_add(vd_bits(y), vi_set(0x10000010)), vi_set(0x1fffffe0)); }
@@ -3763,6 +3812,236 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
     return y;
 }
 
+/* ---- Quick bodies, for AVX2 and AVX-512: shorter polynomials and no long division. Their relative error is below
+   2^-36 and 2^-39 (section 5), DETNNI_MARGIN ulps at most. A vector is sure where its inputs lie in the range
+   that the body is for, and no value is as near to a middle as that. Where not, about one vector in 250 or
+   in 1000 of common inputs, the bodies above compute it again. ---- */
+#if DETNNI_QUICK
+
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+#define VX __mmask16 /* a mask of floats */
+#define DETNNI_LOG_STEPS 15.0
+#define DETNNI_LOG_TABLE detnni_log_table
+#define DETNNI_MARGIN 0x4000
+/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but 0 < x < infinity */
+DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
+{
+    __m512i v = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fffffff));
+    return _mm512_cmpge_epi32_mask(v, _mm512_set1_epi32((int)b));
+}
+DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
+{
+    __m512i v = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fffffff));
+    __m512i above = _mm512_sub_epi32(v, _mm512_set1_epi32((int)a));
+    return _mm512_mask_cmpge_epu32_mask(_mm512_test_epi32_mask(v, v), above, _mm512_set1_epi32((int)(b - a)));
+}
+DETNNI_FN VX DETNNI_N(improper)(const float *x)
+{
+    __m512i v = _mm512_sub_epi32(_mm512_loadu_si512(x), _mm512_set1_epi32(1));
+    return _mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(0x7f7fffff));
+}
+/* No input is out, and no value near a middle: the low halves of the doubles tell. */
+DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
+{
+    __m512 a = _mm512_castpd_ps(y.a), b = _mm512_castpd_ps(y.b);
+    __m512i low = _mm512_castps_si512(_mm512_maskz_shuffle_ps(0xffff, a, b, 0x88));
+    low = _mm512_add_epi32(low, _mm512_set1_epi32(0x10000000 + DETNNI_MARGIN));
+    return _mm512_kortestz(m, _mm512_testn_epi32_mask(low, _mm512_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN)));
+}
+/* n / d from r = (1 - e) / d, |e| < 2^-14, with an error of e^3. Of a power of two r is exact: -0 / 2 = -0. */
+DETNNI_FN __m512d DETNNI_N(quotient1)(__m512d n, __m512d d)
+{
+    __m512d r = _mm512_maskz_rcp14_pd(0xff, d), q = n * r, e = _mm512_fnmadd_pd(d, r, _mm512_set1_pd(1.0));
+    return _mm512_fmadd_pd(q, _mm512_fmadd_pd(e, e, e), q);
+}
+DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d)
+{
+    VD q;
+    q.a = DETNNI_N(quotient1)(n.a, d.a);
+    q.b = DETNNI_N(quotient1)(n.b, d.b);
+    return q;
+}
+/* z and k of positive x = z 2^k, 1 <= z < 2 */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* in gcc 12's own macros, at -O0 */
+DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
+{
+    VD z;
+    k->a = _mm512_maskz_getexp_pd(0xff, x.a);
+    k->b = _mm512_maskz_getexp_pd(0xff, x.b);
+    z.a = _mm512_maskz_getmant_pd(0xff, x.a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+    z.b = _mm512_maskz_getmant_pd(0xff, x.b, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+    return z;
+}
+#pragma GCC diagnostic pop
+#else
+#define VX __m256i
+#define DETNNI_LOG_STEPS 7.0
+#define DETNNI_LOG_TABLE detnni_log_split
+#define DETNNI_MARGIN 0x20000
+DETNNI_FN VX DETNNI_N(magnitudes)(const float *x)
+{
+    return _mm256_and_si256(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x7fffffff));
+}
+DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
+{
+    return _mm256_cmpgt_epi32(DETNNI_N(magnitudes)(x), _mm256_set1_epi32((int)b - 1));
+}
+DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
+{
+    VX v = DETNNI_N(magnitudes)(x), m = _mm256_cmpgt_epi32(v, _mm256_set1_epi32((int)b - 1));
+    VX nonzero = _mm256_cmpgt_epi32(v, _mm256_setzero_si256());
+    return _mm256_or_si256(m, _mm256_and_si256(nonzero, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)a), v)));
+}
+DETNNI_FN VX DETNNI_N(improper)(const float *x)
+{
+    VX v = _mm256_add_epi32(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x00800000));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800001), v); /* infinity goes over to the negative integers */
+}
+DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
+{
+    VX low = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(y.a), _mm256_castpd_ps(y.b), 0x88));
+    low = _mm256_add_epi32(low, _mm256_set1_epi32(0x10000000 + DETNNI_MARGIN));
+    low = _mm256_and_si256(low, _mm256_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN));
+    low = _mm256_or_si256(m, _mm256_cmpeq_epi32(low, _mm256_setzero_si256()));
+    return _mm256_movemask_ps(_mm256_castsi256_ps(low)) == 0;
+}
+DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d) { return vd_div(n, d); }
+DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
+{
+    VI b = vd_bits(x);
+    *k = vd_sub(vi_double(vi_or(vi_shr52(b), vi_set(0x4330000000000000u))), vd_set(4503599627370496.0 + 1023.0));
+    return vi_double(vi_or(vi_and(b, vi_set(0x000fffffffffffffu)), vi_set(0x3ff0000000000000u)));
+}
+#endif
+
+/* e^(c x) = s + s r q, s = 2^(k/16) or 2^(k/8), r from -1/2 to 1/2: returns s r. */
+DETNNI_FN VD DETNNI_N(quick_parts)(VD x, double c, VD *s, VD *q)
+{
+#if DETNNI_ISA == DETNNI_ISA_AVX512 /* in steps of 1/16 octave */
+    VD t = vd_mad(x, vd_set(c * 23.083120654223414), vd_set(DETNNI_ROUND));
+    VD r = vd_msb(x, vd_set(c * 23.083120654223414), vd_sub(t, vd_set(DETNNI_ROUND)));
+    *s = vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
+    *q = vd_mad(vd_set(1.2715871178693357e-09), r, vd_set(1.4676387235591198e-07));
+    *q = vd_mad(*q, r, vd_set(1.355080778285091e-05));
+    *q = vd_mad(*q, r, vd_set(0.0009383847926299669));
+    *q = vd_mad(*q, r, vd_set(0.043321698784996443));
+#else
+    VD t = vd_mad(x, vd_set(c * 11.541560327111707), vd_set(DETNNI_ROUND));
+    VD r = vd_msb(x, vd_set(c * 11.541560327111707), vd_sub(t, vd_set(DETNNI_ROUND)));
+    *s = vi_double(vi_add(vi_shl49(vd_bits(t)), vd_bits(vd_at(detnni_exp_split, vd_bits(t)))));
+    *q = vd_mad(vd_set(4.069079035777254e-08), r, vd_set(2.3483596748858592e-06));
+    *q = vd_mad(*q, r, vd_set(0.0001084064626620935));
+    *q = vd_mad(*q, r, vd_set(0.0037535391597603157));
+    *q = vd_mad(*q, r, vd_set(0.08664339756997541));
+#endif
+    return vd_mul(*s, r);
+}
+DETNNI_FN VD DETNNI_N(quick_exp)(VD x, double c)
+{
+    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
+    return vd_mad(sr, q, s);
+}
+DETNNI_FN VD DETNNI_N(quick_expm1)(VD x, double c) /* keeps the sign of 0 */
+{
+    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
+    return vd_msb(sr, q, vd_sub(vd_set(1.0), s));
+}
+
+/* The values of f, and whether they are sure. 87: the results are normal numbers; beyond, too, s may overflow. */
+DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VD *y)
+{
+    *y = DETNNI_N(quick_exp)(vd_load(x), 1.0);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y); /* 87 */
+}
+DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VD *y)
+{
+    VD d = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(vd_load(x), -1.0));
+    *y = DETNNI_N(quotient)(vd_set(1.0), d);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+}
+DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VD *y)
+{
+    VD v = vd_load(x), d = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(v, -1.0));
+    *y = DETNNI_N(quotient)(v, d);
+    return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* from 2^-125 on x/2 is normal */
+}
+DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VD *y)
+{
+    *y = DETNNI_N(quick_expm1)(vd_load(x), 1.0);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+}
+/* e / (e + 2), e = expm1(2 x) */
+DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VD *y)
+{
+    VD e = DETNNI_N(quick_expm1)(vd_load(x), 2.0);
+    *y = DETNNI_N(quotient)(e, vd_add(e, vd_set(2.0)));
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+}
+/* As gelu above, with a polynomial that is shorter by five terms */
+DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VD *out)
+{
+    VD v = vd_load(in), a = DETNNI_N(abs)(v), e = DETNNI_N(quick_exp)(vd_mul(a, a), -0.5);
+    VD x = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0))), x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
+    VD y0 = vd_set(-4.189510911834833e-06), y1 = vd_set(-8.773551278812944e-07);
+    VD y2 = vd_set(4.872022768626429e-07), y3 = vd_set(1.6672456457563738e-07);
+    y0 = vd_mad(y0, x4, vd_set(-0.0001871781457261221));
+    y1 = vd_mad(y1, x4, vd_set(-4.557808383059526e-05));
+    y2 = vd_mad(y2, x4, vd_set(2.8612470620604027e-05));
+    y3 = vd_mad(y3, x4, vd_set(4.689439112614916e-06));
+    y0 = vd_mad(y0, x4, vd_set(0.030864804141275105));
+    y1 = vd_mad(y1, x4, vd_set(-0.008492095906034544));
+    y2 = vd_mad(y2, x4, vd_set(0.0005075614699612997));
+    y3 = vd_mad(y3, x4, vd_set(0.0006388183182311286));
+    y0 = vd_mad(y0, x4, vd_set(0.0944106413019739));
+    y1 = vd_mad(y1, x4, vd_set(-0.17039772154865224));
+    y2 = vd_mad(y2, x4, vd_set(0.12437925533830457));
+    y3 = vd_mad(y3, x4, vd_set(-0.07170740732043733));
+    y0 = vd_mul(e, vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0)));
+    *out = vd_mul(v, vd_sel(vd_lt(vd_set(0.0), v), vd_sub(vd_set(1.0), y0), y0));
+    return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out); /* 13 */
+}
+
+/* log(1 + f) + base, |f| <= 1/30 or 1/14 */
+DETNNI_FN VD DETNNI_N(quick_log)(VD f, VD base)
+{
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    VD q = vd_mad(vd_set(0.14230869358430458), f, vd_set(-0.16686028279864673));
+    q = vd_mad(q, f, vd_set(0.20000066723278342));
+    q = vd_mad(q, f, vd_set(-0.24999992476255243));
+    q = vd_mad(q, f, vd_set(0.33333333319878306));
+    q = vd_mad(q, f, vd_set(-0.50000000000434886));
+#else
+    VD q = vd_mad(vd_set(-0.12615559523675707), f, vd_set(0.14385455880517320));
+    q = vd_mad(q, f, vd_set(-0.16666239906575836));
+    q = vd_mad(q, f, vd_set(0.19999745100439070));
+    q = vd_mad(q, f, vd_set(-0.25000000523986521));
+    q = vd_mad(q, f, vd_set(0.33333333496043110));
+    q = vd_mad(q, f, vd_set(-0.49999999999892991));
+#endif
+    return vd_mad(vd_mul(f, f), q, vd_add(f, base));
+}
+/* k log(2) + log(u) + log(1 + f): x = z 2^k, 1 <= z < 2, u = 1 + j/15 (or j/7) the nearest to z, f = z/u - 1. At u = 2
+   k log(2) + log(u) is exactly 0 for k = -1. */
+DETNNI_FN int DETNNI_N(log_quick)(const float *x, VD *y)
+{
+    VD k, z = DETNNI_N(split)(vd_load(x), &k);
+    VI j = vd_bits(vd_mad(z, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS)));
+    *y = vd_mad(k, vd_set(0.69314718055994529), vd_at(DETNNI_LOG_TABLE[1], j));
+    *y = DETNNI_N(quick_log)(vd_mad(z, vd_at(DETNNI_LOG_TABLE[0], j), vd_set(-1.0)), *y);
+    return DETNNI_N(sure)(DETNNI_N(improper)(x), *y);
+}
+/* max(x, 0) + log(1 + e), e = exp(-|x|) */
+DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VD *y)
+{
+    VD v = vd_load(x), e = DETNNI_N(quick_exp)(DETNNI_N(abs)(v), -1.0);
+    VI j = vd_bits(vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND)));
+    VD c = vd_at(DETNNI_LOG_TABLE[0], j), base = vd_add(vd_max(v, vd_set(0.0)), vd_at(DETNNI_LOG_TABLE[1], j));
+    *y = DETNNI_N(quick_log)(vd_mad(e, c, vd_sub(c, vd_set(1.0))), base);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+}
+#endif
+
 /* y[i] = f(x[i]): whole vectors, then the rest in a padded one. */
 #if DETNNI_ISA == DETNNI_ISA_CUDA
 #define DETNNI_ARRAY(f) \
@@ -3786,20 +4065,25 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
     for (i = 0; i < n; i++) y[i] = DETNNI_N(f##_1)(x[i]); \
 }
 #else
-#define DETNNI_ARRAY(f) \
+#define DETNNI_VECTOR(FN, f, name) \
+FN void DETNNI_N(name)(const float *x, float *y) \
+{ \
+    VM odd; \
+    VD v = DETNNI_N(f)(vd_load(x), &odd); \
+    if (DETNNI_RARE(vm_any(odd))) { \
+        float b[DETNNI_W]; \
+        size_t j; \
+        vd_store(b, v); \
+        for (j = 0; j < DETNNI_W; j++) y[j] = detnni_fix_##f(x[j], b[j]); \
+    } \
+    else vd_store(y, v); \
+}
+#define DETNNI_VECTORS(f) \
 DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
 { \
     float a[DETNNI_W], b[DETNNI_W]; \
     size_t j; \
-    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) { \
-        VM odd; \
-        VD v = DETNNI_N(f)(vd_load(x), &odd); \
-        if (DETNNI_RARE(vm_any(odd))) { \
-            vd_store(b, v); \
-            for (j = 0; j < DETNNI_W; j++) y[j] = detnni_fix_##f(x[j], b[j]); \
-        } \
-        else vd_store(y, v); \
-    } \
+    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) DETNNI_N(f##_vector)(x, y); \
     if (n == 1) y[0] = detnni_##f##_1_plain(x[0]); /* sooner done */ \
     else if (n > 0) { \
         for (j = 0; j < DETNNI_W; j++) a[j] = x[j < n ? j : 0]; \
@@ -3807,6 +4091,15 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
         for (j = 0; j < n; j++) y[j] = b[j]; \
     } \
 }
+#define DETNNI_ARRAY(f) DETNNI_VECTOR(DETNNI_FN, f, f##_vector) DETNNI_VECTORS(f)
+#define DETNNI_QUICK_ARRAY(f) DETNNI_VECTOR(DETNNI_FN0, f, f##_again) \
+DETNNI_FN void DETNNI_N(f##_vector)(const float *x, float *y) \
+{ \
+    VD v; \
+    if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, &v))) DETNNI_N(f##_again)(x, y); \
+    else vd_store(y, v); \
+} \
+DETNNI_VECTORS(f)
 #endif
 #if DETNNI_ISA == DETNNI_ISA_SCALAR && DETNN_INTEGER_FUNCTIONS
 #define DETNNI_INTEGER_ARRAY(f) \
@@ -3819,10 +4112,23 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
 DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
 DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #undef DETNNI_INTEGER_ARRAY
+#elif DETNNI_QUICK
+DETNNI_QUICK_ARRAY(exp) DETNNI_QUICK_ARRAY(log) DETNNI_QUICK_ARRAY(expm1) DETNNI_QUICK_ARRAY(tanh)
+DETNNI_QUICK_ARRAY(sigmoid) DETNNI_QUICK_ARRAY(softplus) DETNNI_QUICK_ARRAY(gelu) DETNNI_QUICK_ARRAY(silu)
+DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(gelu_grad) DETNNI_ARRAY(silu_grad)
+DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
 #endif
 #undef DETNNI_ARRAY
+#undef DETNNI_VECTOR
+#undef DETNNI_VECTORS
+#undef DETNNI_QUICK_ARRAY
+#undef DETNNI_QUICK
+#undef DETNNI_MARGIN
+#undef DETNNI_LOG_STEPS
+#undef DETNNI_LOG_TABLE
+#undef VX
 #undef DETNNI_ROUND
 
 #if DETNNI_ISA != DETNNI_ISA_CUDA
@@ -5670,6 +5976,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef vd_load
 #undef vd_lt
 #undef vd_mad
+#undef vd_msb
 #undef vd_max
 #undef vd_min
 #undef vd_mul
@@ -5686,6 +5993,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef vi_or
 #undef vi_set
 #undef vi_shl48
+#undef vi_shl49
 #undef vi_shl52
 #undef vi_shl63
 #undef vi_shr52
