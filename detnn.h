@@ -5286,7 +5286,7 @@ DETNNI_FN0 void DETNNI_N(forward)(const detnni_dense *p, const float *x, const f
     q.b = w + p->from;
     q.init = b ? b + p->from : 0;
     q.c = z + p->from;
-    q.scratch = p->scratch;
+    q.scratch = p->scratch ? p->scratch : z; /* of no room */
     q.room = p->scratch ? p->room : 0;
     DETNNI_N(blocks)(&q);
 }
