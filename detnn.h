@@ -3030,14 +3030,20 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
 #define DETNNI_TURNED  160  /* rows of dz up to which w is read in place for the input gradient */
 #define DETNNI_DEEPEST 2048 /* of their chains, and so far as a block's go */
 
-/* What vector kernels pack and add up beside for a product [rows][cols] with chains of k, at most. */
-static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k)
+/* What vector kernels pack and (trees over samples) add up beside for a product [rows][cols] with chains of k, at
+ * most. Of panels they make use from so many columns on. */
+#define DETNNI_PANELS      384
+#define DETNNI_TREE_PANELS 128
+static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k, int tree)
 {
     const detnni_block b = detnni_block_of(rows, k, DETNNI_BLOCK_TILES * 14);
     const size_t lanes = 2 * DETNNI_LANES, columns = detnni_min(cols, DETNNI_COLUMNS);
-    const size_t beside = k > 1024 ? detnni_log2((k - 1) / 512) : 0;
-    return 12 * 14 * lanes + b.deep * (b.most + b.most / 3 + 32) + 16 * b.most
-           + b.deep * (lanes + (rows > b.most ? columns : 0)) + beside * rows * columns;
+    size_t room = b.deep * (lanes + (rows > b.most ? columns : 0)); /* of the right side */
+    if (cols >= (size_t)(tree ? DETNNI_TREE_PANELS : DETNNI_PANELS)) room += b.deep * (b.most + b.most / 3 + 32);
+    else if (!tree && k % 1024 == 0) room += b.most * (b.deep + 16);
+    if (tree && k > 64) room += 12 * 14 * lanes;
+    if (tree && k > 1024) room += detnni_log2((k - 1) / 512) * rows * columns;
+    return room;
 }
 
 /* The scratch of detnn_dense_forward's and, where training, the gradients' kernels: for columns and panels that vector
@@ -3048,12 +3054,12 @@ static size_t detnni_room(size_t rows, size_t in, size_t out, int training)
     size_t room = 0, most;
     if (training) room = levels > (size_t)-1 / 8 / (out + 1) ? (size_t)-1 / 8 : levels * out;
     if (lanes == 2) return room;
-    most = rows > 1 ? detnni_blocks_room(rows, out, in) : 0; /* one row goes without */
+    most = rows > 1 ? detnni_blocks_room(rows, out, in, 0) : 0; /* one row goes without */
     if (room < most) room = most;
     if (!training) return room;
-    most = detnni_blocks_room(in, out, rows);
+    most = detnni_blocks_room(in, out, rows, 1);
     if (room < most) room = most;
-    most = detnni_blocks_room(rows, in, out);
+    most = detnni_blocks_room(rows, in, out, 0);
     if (room < most) room = most;
     most = 112 * lanes + (detnni_min(rows, DETNNI_TURNED) + lanes + 112) * detnni_min(out, DETNNI_DEEPEST) + 112 * 16;
     if (room < most) room = most;
@@ -5123,10 +5129,6 @@ typedef struct {
     int at, bt;
 } DETNNI_N(product);
 
-/* Columns from which it pays to put a's columns, or rows, in panels. */
-#define DETNNI_PANEL_COLUMNS 128
-#define DETNNI_PANEL_ROWS    384
-
 /* Blocks of a that a near cache holds, in panels where enough columns share them, meet strips of b that are two vectors
    wide, and kept where other blocks follow. Chains that are cut go on from c; trees are added up beside it. */
 DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
@@ -5144,7 +5146,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const size_t in_panels = DETNNI_N(panels_size)(block.most, block.deep);
     const size_t apart = block.most * (block.deep + DETNNI_PAD);
     const int panels = DETNNI_MOST > 2 && q->rows >= DETNNI_HEIGHT && fixed + in_panels + one <= q->room
-                       && q->cols >= (q->at ? DETNNI_PANEL_COLUMNS : DETNNI_PANEL_ROWS);
+                       && q->cols >= (size_t)(q->at ? DETNNI_TREE_PANELS : DETNNI_PANELS);
     const int spread = !panels && !q->at && DETNNI_N(clash)(q->as) && q->cols > strip && apart + one <= q->room;
     const size_t used = fixed + (panels ? in_panels : spread ? apart : 0);
     const int keep = many && used + all <= q->room;
@@ -5835,8 +5837,6 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_CASE_ROWS_C
 #undef DETNNI_CASE_ROWS_V
 #undef DETNNI_CHUNK
-#undef DETNNI_PANEL_COLUMNS
-#undef DETNNI_PANEL_ROWS
 #undef DETNNI_CASE
 #undef DETNNI_CASE_PACKED
 #undef DETNNI_CASE_PANEL_V
@@ -14232,6 +14232,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_ONE
 #undef DETNNI_ONE_SET
 #undef DETNNI_ON_GPU
+#undef DETNNI_PANELS
 #undef DETNNI_PATH_MAX
 #undef DETNNI_PROCESS
 #undef DETNNI_RARE
@@ -14244,6 +14245,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_THREAD
 #undef DETNNI_TO32
 #undef DETNNI_TO64
+#undef DETNNI_TREE_PANELS
 #undef DETNNI_TURNED
 #undef DETNNI_UNUSED
 #undef DETNNI_WASM
