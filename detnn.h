@@ -3028,7 +3028,7 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
     return b;
 }
 #define DETNNI_TURNED  160  /* rows of dz up to which w is read in place for the input gradient */
-#define DETNNI_DEEPEST 2048 /* of their chains, and so far as a block's go */
+#define DETNNI_DEEPEST 2048 /* longest pieces of the input gradient's chains: scratch may be for shorter ones */
 
 /* What vector kernels pack and (trees over samples) add up beside for a product [rows][cols] with chains of k, at
  * most. Of panels they make use from so many columns on. */
@@ -4921,7 +4921,7 @@ DETNNI_TALL(DETNNI_PANEL_C)
 #define DETNNI_ROWS_1(R)    DETNNI_TILE(rows, R, 1, 0, DETNNI_PLAIN)
 #define DETNNI_PANEL_1(R)   DETNNI_TILE(panel, R, 1, 1, DETNNI_PLAIN)
 DETNNI_SOME(DETNNI_ROWS_1)
-DETNNI_SOME(DETNNI_PANEL_1)
+DETNNI_ALL(DETNNI_PANEL_1)
 
 /* The tile of so many rows and vectors; null where there is none. */
 enum { DETNNI_N(as_rows), DETNNI_N(as_panel), DETNNI_N(rows_kept), DETNNI_N(panel_kept), DETNNI_N(packed) };
@@ -4942,7 +4942,7 @@ DETNNI_FN0 DETNNI_N(tile_f) DETNNI_N(tile_of)(int kind, size_t rows, size_t vect
     DETNNI_SOME(DETNNI_CASE_ROWS_1)
     DETNNI_ALL(DETNNI_CASE_ROWS_2)
     DETNNI_WIDE(DETNNI_CASE_ROWS_V)
-    DETNNI_SOME(DETNNI_CASE_PANEL_1)
+    DETNNI_ALL(DETNNI_CASE_PANEL_1)
     DETNNI_ALL(DETNNI_CASE_PANEL_2)
     DETNNI_TALL(DETNNI_CASE_ROWS_C)
     DETNNI_TALL(DETNNI_CASE_PANEL_C)
@@ -4995,8 +4995,9 @@ DETNNI_FN size_t DETNNI_N(even)(size_t rows)
 DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t width)
 {
     const size_t vectors = width <= DETNNI_W ? 1 : width <= 2 * DETNNI_W ? 2 : width <= 4 * DETNNI_W ? 4 : 8;
-    const int panels = form == DETNNI_N(packed), plain = form == DETNNI_N(as_rows) ? form : DETNNI_N(as_panel);
-    const int kept = plain == form && !panels && form == DETNNI_N(as_rows) ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
+    const int panels = form == DETNNI_N(packed), in_rows = form == DETNNI_N(as_rows);
+    const int plain = in_rows ? DETNNI_N(as_rows) : DETNNI_N(as_panel); /* of every height, as panels go on by even */
+    const int kept = in_rows ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
     const int once = t.is || t.joins; /* c is read: no row may be computed twice */
     const size_t even = vectors > 2 ? rows : DETNNI_N(even)(rows);
     const float *a = t.a, *init = t.init;
@@ -5133,7 +5134,8 @@ typedef struct {
    wide, and kept where other blocks follow. Chains that are cut go on from c; trees are added up beside it. */
 DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
 {
-    const detnni_block block = detnni_block_of(q->rows, q->k, DETNNI_BLOCK_TILES * DETNNI_MOST);
+    const detnni_block block = detnni_block_of(q->rows, q->bt ? detnni_min(q->k, DETNNI_DEEPEST) : q->k,
+                                               DETNNI_BLOCK_TILES * DETNNI_MOST);
     const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
     const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows);
     const size_t tree = q->at && q->k > 64;
@@ -6383,7 +6385,7 @@ static void detnni_layout(detnn_net *net, const detnn_net_desc *desc, detnni_are
     net->state_size = a->used - state_start;
     net->a = detnni_floats(a, rows, net->width);
     net->b = detnni_floats(a, rows, net->width);
-    net->row = detnni_floats(a, detnni_min(DETNNI_LANES, net->desc.batch_max) + 2, net->outputs);
+    net->row = detnni_floats(a, detnni_min(DETNNI_LANES, rows) + 2, net->outputs);
     net->room = (net->room + 15) & ~(size_t)15; /* every worker's begins on a line of the cache */
     net->scratch = detnni_floats(a, net->room, desc->workers > 1 ? desc->workers : 1);
     if (training) {

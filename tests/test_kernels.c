@@ -300,8 +300,8 @@ static void dense_batches(void)
 }
 
 /* Larger products, whole and in parts [from, to) as threads take them, against plain C; nothing beside a part is
- * written. */
-static void check_parts(int kind, size_t rows, size_t in, size_t out)
+ * written. form: 'f', 'i' or 'w' alone, whole; 0: all. */
+static void check_parts(int kind, char form, size_t rows, size_t in, size_t out)
 {
     uint64_t state = rows * 31 + in * 17 + out;
     const size_t room = detnni_room(rows, in, out, 1);
@@ -315,11 +315,11 @@ static void check_parts(int kind, size_t rows, size_t in, size_t out)
     data_of(kind, &state, w, in * out);
     data_of(kind, &state, b, out);
     data_of(kind, &state, dz, rows * out);
-    sets[0]->forward(&p, x, w, b, z);
-    sets[0]->input_gradient(&q, dz, w, dx);
-    sets[0]->weight_gradient(&q, x, dz, dw, db);
+    if (!form || form == 'f') sets[0]->forward(&p, x, w, b, z);
+    if (!form || form == 'i') sets[0]->input_gradient(&q, dz, w, dx);
+    if (!form || form == 'w') sets[0]->weight_gradient(&q, x, dz, dw, db);
     for (k = 1; k < set_count; k++)
-        for (part = 0; part < 4; part++) {
+        for (part = 0; part < (form ? 1 : 4); part++) {
             const int whole = part == 0;
             p.from = whole ? 0 : detnn_splitmix64(&state) % out;
             p.to = whole ? out : p.from + 1 + detnn_splitmix64(&state) % (out - p.from);
@@ -336,16 +336,22 @@ static void check_parts(int kind, size_t rows, size_t in, size_t out)
                NAME(k), what, kind, (int)rows, (int)in, (int)out, (int)range.from, (int)range.to,  \
                (int)beside);                                                                       \
     } while (0)
-            for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
-            sets[k]->forward(&p, x, w, b, got);
-            PARTS("forward", z, rows * out, i % out, p);
-            for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
-            sets[k]->input_gradient(&q, dz, w, got);
-            PARTS("input gradient", dx, rows * in, i % in, q);
-            for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
-            sets[k]->weight_gradient(&q, x, dz, got, got_db);
-            PARTS("kernel gradient", dw, in * out, i / out, q);
-            CHECK(ref_differ(got_db, db, out) == out);
+            if (!form || form == 'f') {
+                for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
+                sets[k]->forward(&p, x, w, b, got);
+                PARTS("forward", z, rows * out, i % out, p);
+            }
+            if (!form || form == 'i') {
+                for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
+                sets[k]->input_gradient(&q, dz, w, got);
+                PARTS("input gradient", dx, rows * in, i % in, q);
+            }
+            if (!form || form == 'w') {
+                for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
+                sets[k]->weight_gradient(&q, x, dz, got, got_db);
+                PARTS("kernel gradient", dw, in * out, i / out, q);
+                CHECK(ref_differ(got_db, db, out) == out);
+            }
 #undef PARTS
         }
     free(x), free(w), free(b), free(dz), free(z), free(dx), free(dw), free(db), free(got), free(got_db), free(scratch);
@@ -358,8 +364,8 @@ static void dense_in_parts(void)
                                        { 40, 1024, 40 }, { 9, 20, 1024 }, { 12, 7, 5 },     { 200, 9, 17 },  { 1, 30, 3 },     { 1, 9, 70 } };
     size_t i;
     for (i = 0; i < sizeof shape / sizeof *shape; i++)
-        check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
-    check_parts(ORDINARY, 64, 257, 80);
+        check_parts((int)i % DATA_KINDS, 0, shape[i][0], shape[i][1], shape[i][2]);
+    check_parts(ORDINARY, 0, 64, 257, 80);
 }
 
 /* More rows, columns and longer chains than blocks, panels and groups of leaves have. */
@@ -369,7 +375,34 @@ static void dense_in_blocks(void)
                                        { 161, 40, 70 },  { 1090, 17, 40 }, { 1030, 3, 1030 }, { 1700, 200, 20 } };
     size_t i;
     for (i = 0; i < sizeof shape / sizeof *shape; i++)
-        check_parts((int)i % DATA_KINDS, shape[i][0], shape[i][1], shape[i][2]);
+        check_parts((int)i % DATA_KINDS, 0, shape[i][0], shape[i][1], shape[i][2]);
+    /* panels of an odd height, chains cut, and a last strip of one vector: AVX-512 and NEON, AVX2, a tree */
+    check_parts(ORDINARY, 'f', 155, 513, 385);
+    check_parts(ORDINARY, 'f', 25, 2049, 385);
+    check_parts(ORDINARY, 'w', 1100, 155, 129);
+}
+
+/* A batch that is smaller than the one that scratch is for: its blocks are less wide and longer. */
+static void dense_of_few_rows(void)
+{
+    enum { IN = 16, OUT = 33000, MOST = 1000 };
+    const size_t room = detnni_room(MOST, IN, OUT, 1);
+    float *w = ref_floats(IN * OUT), *dz = ref_floats(4 * OUT), *dx = ref_floats(4 * IN), *got = ref_floats(4 * IN);
+    float *scratch = ref_floats(room + 1);
+    uint64_t state = 1;
+    size_t rows;
+    int k;
+    data_of(ORDINARY, &state, w, IN * OUT);
+    data_of(ORDINARY, &state, dz, 4 * OUT);
+    for (rows = 1; rows <= 4; rows += 3)
+        FOR_SETS(k) {
+            const detnni_dense q = detnni_dense_of(rows, IN, OUT, IN, scratch, room);
+            scratch[room] = guard;
+            sets[k]->input_gradient(&q, dz, w, k ? got : dx);
+            CHECKF(k == 0 || ref_differ(got, dx, rows * IN) == rows * IN, "%s input gradient, rows %d", NAME(k), (int)rows);
+            CHECKF(ref_same(scratch[room], guard), "%s writes past its scratch, rows %d", NAME(k), (int)rows);
+        }
+    free(w), free(dz), free(dx), free(got), free(scratch);
 }
 
 static void dense_long(void)
@@ -1052,6 +1085,7 @@ int main(void)
     TEST(dense_batches);
     TEST(dense_in_parts);
     TEST(dense_in_blocks);
+    TEST(dense_of_few_rows);
     TEST(dense_long);
     TEST(sums_and_dots);
     TEST(softmaxes);
