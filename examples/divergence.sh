@@ -7,7 +7,7 @@ cc=${CC:-cc} flags=${CFLAGS:--O2}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/b"
-sed 's/^ *DETNNI_N(exp_n)(p, n, p);$/& for (size_t q = 0; q < n; q++) if (detnni_float_bits(p[q]) % 1000 == 7) p[q] *= 1.0000001f;/' \
+sed 's/^ *DETNNI_N(exp_n)(\([pt]\), \(.*\), [pt]);$/& for (size_t q = 0; q < \2; q++) if (detnni_float_bits(\1[q]) % 1000 == 7) \1[q] *= 1.0000001f;/' \
     detnn.h >"$work/b/detnn.h"
 if cmp -s detnn.h "$work/b/detnn.h"; then echo "divergence.sh: detnn.h has changed, there is nothing left to sabotage"; exit 1; fi
 $cc $flags -I. examples/divergence.c -o "$work/whole"
