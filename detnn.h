@@ -7876,11 +7876,11 @@ static void detnni_gradients_task(void *arg, size_t i)
 
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
  * detnni_forward_rows saw. Writes the gradients of all trainable tensors to g, and that for x to dx where
- * it is not null. */
-static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
+ * it is not null. Returns a bound on all in g, twice rows * |x| * |d| for each layer, to save a pass over them. */
+static float detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
 {
     size_t n = net->desc.layer_count, lowest = 0, i;
-    float *d = net->a, *other = net->b, *t;
+    float *d = net->a, *other = net->b, *t, bound = 0.0f;
     detnni_backward_job b;
     b.net = net;
     b.rows = rows;
@@ -7901,6 +7901,11 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
         if (dense) {
             b.g = detnni_trainable(l) ? g : 0;
             b.other = wanted ? other : 0;
+            if (b.g) { /* the bias's x is 1 */
+                const float x = detnni_float(DETNNI_KERNELS(net)->magnitude(b.x, rows * l->inputs));
+                bound += 2.0f * (float)rows * (x < 1.0f ? 1.0f : x)
+                         * detnni_float(DETNNI_KERNELS(net)->magnitude(d, rows * l->outputs));
+            }
             b.tasks = detnni_tasks(net, net->desc.workers, size * (double)l->inputs * (b.g && wanted ? 2.0 : 1.0),
                                    l->inputs / 16);
             detnni_share(net, b.tasks, detnni_gradients_task, &b);
@@ -7910,6 +7915,7 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
         detnni_trace_rows(net, 2 + n + i, d, rows, l->inputs, first);
     }
     if (dx) DETNNI_COPY(dx, d, rows * net->inputs * sizeof(float));
+    return bound;
 }
 
 /* ---- The tree over the parts of a step (C3): nodes are whole sets of gradients ---- */
@@ -8298,22 +8304,22 @@ static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float 
     return largest;
 }
 
-/* Applies the gathered gradients; on an error nothing but the gradients has changed. */
-static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
+/* Applies the gathered gradients, which are at most `bound`; on an error nothing but the gradients has changed. */
+static detnn_result detnni_apply(detnn_net *net, float bound, detnn_error *err)
 {
     const detnni_kernels *k = DETNNI_KERNELS(net);
     detnni_state *state = net->state;
     detnn_optimizer o = net->desc.optimizer;
     const uint32_t safe = 0x4e800000; /* 2^30 */
     const float ordinary = 1024.0f;
-    uint32_t largest;
+    uint32_t largest = detnni_float_bits(bound);
     detnni_update u;
     detnni_tensor t;
     DETNNI_ZERO(&t, sizeof t);
     detnni_parts_join(net);
     net->failed = 1; /* until it is done: a second try would clip twice */
     detnni_trace_tensors(net, net->gradients, ".gradient");
-    largest = detnni_slices_of(net, DETNNI_LARGEST, 0.0f, 0);
+    if (!(largest < safe)) largest = detnni_slices_of(net, DETNNI_LARGEST, 0.0f, 0);
     while (largest >= 0x7f800000 && detnni_next_tensor(net, &t)) {
         const float *g = net->gradients + t.at;
         const size_t bad = detnni_bad(g, t.n);
@@ -8838,7 +8844,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
                                       size_t rows, float *loss, uint64_t *correct, detnn_error *err)
 {
     detnni_score score;
-    float inv = 1.0f / (float)rows;
+    float inv = 1.0f / (float)rows, bound = 0.0f;
     size_t part = detnni_part_rows(net, rows, err), done, m;
     detnn_result r = part ? DETNN_OK : DETNN_ERROR_SIZE;
     detnn_clear_gradients(net);
@@ -8852,7 +8858,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
         net->forward_x = batch.x;
         out = detnni_forward_rows(net, batch.x, m, done, 1);
         detnni_losses(net, &batch, out, m, inv, &score, net->a);
-        detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0);
+        bound += detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0);
         detnni_part_done(net, m);
     }
     if (!r) {
@@ -8872,7 +8878,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
         }
     }
     if (!r) detnni_trace_items(net, rows, loss);
-    if (!r) r = detnni_apply(net, err);
+    if (!r) r = detnni_apply(net, bound, err);
     if (r) detnn_clear_gradients(net);
     return r;
 }
@@ -8965,7 +8971,7 @@ DETNNI_NOINLINE static detnn_result detnni_backward(detnn_net *net, const float 
     rows = net->forward_rows;
     if (!rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_backward: there is no forward before it");
     DETNNI_COPY(net->a, dy, rows * net->outputs * sizeof(float));
-    detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx);
+    (void)detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx);
     net->forward_rows = 0;
     detnni_part_done(net, rows);
     return detnni_ok(err);
@@ -8985,7 +8991,7 @@ DETNNI_NOINLINE static detnn_result detnni_step(detnn_net *net, detnn_error *err
     if (net->failed)
         return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: the step failed; detnn_clear_gradients begins anew");
     detnni_trace_items(net, net->rows_done, 0);
-    r = detnni_apply(net, err);
+    r = detnni_apply(net, detnni_float(0x7f800000), err);
     detnni_gpu_changed(net);
     if (!r) r = detnni_trace_check(net, err);
     return r ? r : detnni_ok(err);
