@@ -2578,7 +2578,7 @@ static uint32_t detnni_word(detnni_stream *s, uint64_t e)
     return s->word[e & 3];
 }
 
-static float detnni_unit(uint32_t word) { return (float)(word >> 8) * (1.0f / 16777216.0f); }
+static float detnni_unit(uint32_t word) { return (float)(int32_t)(word >> 8) * (1.0f / 16777216.0f); }
 
 /* z of C6 from the words a, b of its pair; second: the pair's second element. */
 static float detnni_normal(uint32_t a, uint32_t b, int second)
@@ -5619,9 +5619,16 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 #undef DETNNI_BACK
 }
 
-/* The 4 W words of W Philox blocks from the given one on (C6), in order. A block is computed in 64-bit lanes: c0 .. c3
-   are the low halves, what is above them never matters. vu_upper(x): the upper halves in the lower ones; vu_pair(x, y):
-   the lower halves of x with those of y above them. */
+/* The words of so many Philox blocks, from the given one on (C6), in order: streams of W / 2, side by side. A block is
+   computed in 64-bit lanes: c0 .. c3 are the low halves, what is above them never matters. vu_upper(x): the upper
+   halves in the lower ones; vu_pair(x, y): the lower halves of x with those of y above them. */
+#if DETNNI_W == 16
+#define DETNNI_STREAMS(X) X(0, a) X(1, b) X(2, c) X(3, d)
+#define DETNNI_DRAWN      (8 * DETNNI_W)
+#else
+#define DETNNI_STREAMS(X) X(0, a) X(1, b)
+#define DETNNI_DRAWN      (4 * DETNNI_W)
+#endif
 DETNNI_FN void DETNNI_N(philox)(const uint32_t key[20], const detnni_stream *s, uint32_t block, uint32_t *word)
 {
     /* lane 2 q + j of W / 2 holds block (W / 4) j + q, so that pairs come out in order */
@@ -5632,29 +5639,29 @@ DETNNI_FN void DETNNI_N(philox)(const uint32_t key[20], const detnni_stream *s, 
 #else
     static const uint32_t lane[4] = { 0, 0, 1, 0 };
 #endif
-    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
-    VU a0 = vu_add(vu_load(lane), vu_set(block)), b0 = vu_add(a0, vu_set(DETNNI_W / 2));
-    VU a1 = vu_set(s->counter[1]), a2 = vu_set(s->counter[2]), a3 = vu_set(s->counter[3]);
-    VU b1 = a1, b2 = a2, b3 = a3, p, q;
-#define DETNNI_TWICE(i, c0, c1, c2, c3) /* words 1 and 3 of a round are products of the one before */ \
-    p = vu_mul(c0, m0); \
-    q = vu_mul(c2, m1); \
-    c0 = vu_xor3(vu_upper(q), c1, vu_set(key[i])); \
-    c2 = vu_xor3(vu_upper(p), c3, vu_set(key[i + 1])); \
-    c3 = vu_mul(c0, m0); \
-    c1 = vu_mul(c2, m1); \
-    c0 = vu_xor3(vu_upper(c1), q, vu_set(key[i + 2])); \
-    c2 = vu_xor3(vu_upper(c3), p, vu_set(key[i + 3]));
-#define DETNNI_PAIRED(i) DETNNI_TWICE(i, a0, a1, a2, a3) DETNNI_TWICE(i, b0, b1, b2, b3)
-    DETNNI_PAIRED(0) DETNNI_PAIRED(4) DETNNI_PAIRED(8) DETNNI_PAIRED(12) DETNNI_PAIRED(16)
-    p = vu_pair(a0, a1);
-    q = vu_pair(a2, a3);
-    vu_store(word, vu_low(p, q));
-    vu_store(word + DETNNI_W, vu_high(p, q));
-    p = vu_pair(b0, b1);
-    q = vu_pair(b2, b3);
-    vu_store(word + 2 * DETNNI_W, vu_low(p, q));
-    vu_store(word + 3 * DETNNI_W, vu_high(p, q));
+    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u), first = vu_add(vu_load(lane), vu_set(block));
+    size_t i;
+    VU p, q;
+#define DETNNI_COUNT(n, c) \
+    VU c##0 = vu_add(first, vu_set(n * DETNNI_W / 2)), c##1 = vu_set(s->counter[1]); \
+    VU c##2 = vu_set(s->counter[2]), c##3 = vu_set(s->counter[3]);
+#define DETNNI_TWICE(n, c) /* words 1 and 3 of a round are products of the one before */ \
+    p = vu_mul(c##0, m0); \
+    q = vu_mul(c##2, m1); \
+    c##0 = vu_xor3(vu_upper(q), c##1, vu_set(key[i])); \
+    c##2 = vu_xor3(vu_upper(p), c##3, vu_set(key[i + 1])); \
+    c##3 = vu_mul(c##0, m0); \
+    c##1 = vu_mul(c##2, m1); \
+    c##0 = vu_xor3(vu_upper(c##1), q, vu_set(key[i + 2])); \
+    c##2 = vu_xor3(vu_upper(c##3), p, vu_set(key[i + 3]));
+#define DETNNI_WORDS(n, c) \
+    p = vu_pair(c##0, c##1); \
+    q = vu_pair(c##2, c##3); \
+    vu_store(word + 2 * n * DETNNI_W, vu_low(p, q)); \
+    vu_store(word + (2 * n + 1) * DETNNI_W, vu_high(p, q));
+    DETNNI_STREAMS(DETNNI_COUNT)
+    for (i = 0; i < 20; i += 4) { DETNNI_STREAMS(DETNNI_TWICE) }
+    DETNNI_STREAMS(DETNNI_WORDS)
 }
 DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /* of every round */
 {
@@ -5667,12 +5674,12 @@ DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /*
 
 DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
 {
-    uint32_t word[4 * DETNNI_W], key[20];
+    uint32_t word[DETNNI_DRAWN], key[20];
     size_t n, skip = (size_t)(first & 3);
     DETNNI_N(philox_key)(s, key);
     for (; all; all -= n, out += n, first += n, skip = 0) {
-        const int whole = all >= 4 * DETNNI_W && !skip;
-        n = detnni_min(all, 4 * DETNNI_W - skip);
+        const int whole = all >= DETNNI_DRAWN && !skip;
+        n = detnni_min(all, DETNNI_DRAWN - skip);
         DETNNI_N(philox)(key, s, (uint32_t)(first >> 2), whole ? out : word);
         if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
     }
@@ -5688,13 +5695,13 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
     const uint64_t floor = (uint64_t)product;
     const VU threshold = vu_set((uint32_t)(floor + ((double)floor < product))); /* below 2^32, as rate < 1 */
     const VF scale = vf_set(1.0f / (1.0f - rate)), zero = vf_set(0.0f);
-    uint32_t word[4 * DETNNI_W + 4], key[20];
+    uint32_t word[DETNNI_DRAWN + 4], key[20];
     size_t n, skip = (size_t)(first & 3);
-    DETNNI_ZERO(word + 4 * DETNNI_W, 4 * sizeof *word);
+    DETNNI_ZERO(word + DETNNI_DRAWN, 4 * sizeof *word);
     DETNNI_N(philox_key)(&s, key);
     for (; all; all -= n, x += n, y += n, first += n, skip = 0) {
         DETNNI_N(philox)(key, &s, (uint32_t)(first >> 2), word);
-        n = detnni_min(all, 4 * DETNNI_W - skip);
+        n = detnni_min(all, DETNNI_DRAWN - skip);
         DETNNI_EACH(
             VF v = vf_mul(DETNNI_LOAD(x), scale);
             v = vf_sel(vu_ge(vu_load(word + skip + i), threshold), v, zero);
@@ -5822,6 +5829,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 
 #undef DETNNI_64
 #undef DETNNI_ADD
+#undef DETNNI_AHEAD
 #undef DETNNI_ALL
 #undef DETNNI_AT
 #undef DETNNI_B
@@ -5831,23 +5839,20 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_C2
 #undef DETNNI_C4
 #undef DETNNI_C8
+#undef DETNNI_CASE
+#undef DETNNI_CASE_PACKED
 #undef DETNNI_CASE_PANEL_1
 #undef DETNNI_CASE_PANEL_2
 #undef DETNNI_CASE_PANEL_C
+#undef DETNNI_CASE_PANEL_V
 #undef DETNNI_CASE_ROWS_1
 #undef DETNNI_CASE_ROWS_2
 #undef DETNNI_CASE_ROWS_C
 #undef DETNNI_CASE_ROWS_V
 #undef DETNNI_CHUNK
-#undef DETNNI_CASE
-#undef DETNNI_CASE_PACKED
-#undef DETNNI_CASE_PANEL_V
-#undef DETNNI_AHEAD
-#undef DETNNI_JOIN
-#undef DETNNI_PACKED_2
-#undef DETNNI_PANEL_V
-#undef vf_again
 #undef DETNNI_COLUMN
+#undef DETNNI_COUNT
+#undef DETNNI_DRAWN
 #undef DETNNI_EACH
 #undef DETNNI_FEW
 #undef DETNNI_FINISH
@@ -5855,21 +5860,24 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_GET
 #undef DETNNI_HEIGHT
 #undef DETNNI_INIT
+#undef DETNNI_JOIN
 #undef DETNNI_KEEP
 #undef DETNNI_LANE
 #undef DETNNI_LANES4
 #undef DETNNI_LANES8
 #undef DETNNI_LOAD
+#undef DETNNI_LONG
 #undef DETNNI_MASK
 #undef DETNNI_MOST
 #undef DETNNI_ON
 #undef DETNNI_OUT
 #undef DETNNI_OVER
+#undef DETNNI_PACKED_2
 #undef DETNNI_PAD
-#undef DETNNI_PAIRED
 #undef DETNNI_PANEL_1
 #undef DETNNI_PANEL_2
 #undef DETNNI_PANEL_C
+#undef DETNNI_PANEL_V
 #undef DETNNI_PLACE
 #undef DETNNI_PLAIN
 #undef DETNNI_PUT
@@ -5896,19 +5904,21 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_STEP
 #undef DETNNI_STEPS
 #undef DETNNI_STORE
+#undef DETNNI_STREAMS
 #undef DETNNI_TALL
 #undef DETNNI_TILE
 #undef DETNNI_TO
 #undef DETNNI_TURN4
 #undef DETNNI_TWICE
-#undef DETNNI_LONG
 #undef DETNNI_WIDE
+#undef DETNNI_WORDS
 #undef DETNNI_WRITE
 #undef VF
 #undef VFM
 #undef VL
 #undef VU
 #undef vf_add
+#undef vf_again
 #undef vf_ahead
 #undef vf_bits
 #undef vf_div
@@ -6106,11 +6116,13 @@ static void detnni_bulk_words(const detnni_kernels *k, const detnni_stream *s, u
     DETNNI_ONE(k)->words(s, first, n, out);
 }
 
-/* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
+enum { DETNNI_DRAW = DETNNI_LANES < 4 ? 64 : 16 * DETNNI_LANES }; /* numbers that are drawn at a time */
+
+/* y = fma(scale, x, offset): a product with one input. */
 static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, float offset, size_t n, float *y)
 {
     const detnni_dense p = detnni_dense_of(1, 1, n, n, 0, 0);
-    float b[64];
+    float b[DETNNI_DRAW];
     size_t i;
     for (i = 0; i < n; i++) b[i] = offset;
     DETNNI_ONE(k)->forward(&p, &scale, x, b, y);
@@ -6121,28 +6133,28 @@ static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uin
 {
     size_t m, i;
     for (; n; n -= m, first += m, out += m) {
-        uint32_t word[64];
-        float u[64];
-        m = detnni_min(n, 64);
+        uint32_t word[DETNNI_DRAW];
+        float u[DETNNI_DRAW];
+        m = detnni_min(n, DETNNI_DRAW);
         DETNNI_ONE(k)->words(s, first, m, word);
         for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
         detnni_scaled(k, high - low, u, low, m, out);
     }
 }
 
-/* Pair by pair as detnni_normal does, 32 pairs at a time. */
+/* Pair by pair as detnni_normal does. */
 static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
                            float deviation, float *out)
 {
     size_t m, i;
     for (; n; n -= m, first += m, out += m) {
-        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, 64 - skip) + skip + 1) / 2;
-        uint32_t word[64];
-        float r[32], u[32], c[32], z[64];
-        m = detnni_min(n, 64 - skip);
+        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, DETNNI_DRAW - skip) + skip + 1) / 2;
+        uint32_t word[DETNNI_DRAW];
+        float r[DETNNI_DRAW / 2], u[DETNNI_DRAW / 2], c[DETNNI_DRAW / 2], z[DETNNI_DRAW];
+        m = detnni_min(n, DETNNI_DRAW - skip);
         DETNNI_ONE(k)->words(s, first - skip, 2 * pairs, word);
         for (i = 0; i < pairs; i++) {
-            r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
+            r[i] = (float)(int32_t)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
             u[i] = detnni_unit(word[2 * i + 1]);
         }
         DETNNI_ONE(k)->exact[DETNNI_EXACT_log](r, pairs, r);
