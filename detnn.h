@@ -3009,8 +3009,9 @@ static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t t
     return p;
 }
 
-/* Blocks of a product's left side that a near cache holds: rows (most: as many may be left for the last one), and
- * along the chains, a power of two or all. Where there is more than one, so many columns are taken at a time. */
+/* Blocks of a product's left side that a near cache holds: `tall` rows, and up to `most` in the last block or the only
+ * one; `deep` along the chains, a power of two or all. Where there is more than one, so many columns are taken at a
+ * time. */
 #define DETNNI_BLOCK_TILES 21
 #define DETNNI_COLUMNS     1024
 typedef struct detnni_block {
@@ -3031,18 +3032,19 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
 #define DETNNI_DEEPEST 2048 /* longest pieces of the input gradient's chains: scratch may be for shorter ones */
 
 /* What vector kernels pack and (trees over samples) add up beside for a product [rows][cols] with chains of k, at
- * most. Of panels they make use from so many columns on. */
+ * most: as `blocks` (section 11) shares it out, whichever set of kernels. Panels pay from so many columns on. */
 #define DETNNI_PANELS      384
 #define DETNNI_TREE_PANELS 128
 static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k, int tree)
 {
     const detnni_block b = detnni_block_of(rows, k, DETNNI_BLOCK_TILES * 14);
     const size_t lanes = 2 * DETNNI_LANES, columns = detnni_min(cols, DETNNI_COLUMNS);
-    size_t room = b.deep * (lanes + (rows > b.most ? columns : 0)); /* of the right side */
-    if (cols >= (size_t)(tree ? DETNNI_TREE_PANELS : DETNNI_PANELS)) room += b.deep * (b.most + b.most / 3 + 32);
+    size_t room = b.deep * (lanes + (rows > b.most ? columns : 0)); /* strips of the right side */
+    if (cols >= (size_t)(tree ? DETNNI_TREE_PANELS : DETNNI_PANELS)) /* of 6 rows as 8, of 14 as 16 */
+        room += b.deep * (b.most + b.most / 3 + 32);
     else if (!tree && k % 1024 == 0) room += b.most * (b.deep + 16);
-    if (tree && k > 64) room += 12 * 14 * lanes;
-    if (tree && k > 1024) room += detnni_log2((k - 1) / 512) * rows * columns;
+    if (tree && k > 64) room += 12 * 14 * lanes; /* levels of a tile's leaves */
+    if (tree && k > 1024) room += detnni_log2((k - 1) / 512) * rows * columns; /* of the blocks along the chains */
     return room;
 }
 
@@ -4802,9 +4804,9 @@ typedef struct {
     float *c;
     float *copy;                    /* where the first tile leaves b packed, or null */
     float *levels;                  /* for the tree over leaves of 64 where k is cut into such, or null */
-    const DETNNI_N(place) *sums;    /* a panel's: so many, like c, that are added at the end, the last one first */
-    size_t joins;
-    size_t as, bs, is, cs, k, cols; /* strides between rows; a panel's as is that along the chain */
+    const DETNNI_N(place) *sums;    /* [joins], other parts of c's sums, added at the end, the last one first; */
+    size_t joins;                   /* 0 unless a lies in columns */
+    size_t as, bs, is, cs, k, cols; /* strides between rows; where a lies in columns, as is that along the chain */
     size_t last, b_last;            /* the last vector's column in c and init, and in b */
 } DETNNI_N(tile);
 typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
@@ -4855,12 +4857,13 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         } \
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
-/* PANEL: a's rows lie side by side, and as is the stride of its chain; ALSO: what is done with b besides */
+/* PANEL 0: a lies in rows; 1: in columns; 2: in columns HEIGHT apart, and b in strips of two vectors. ALSO: what is
+   done with b besides. line: of the next tile's c, fetched ahead, a line for each pass of the loop up to `lines`. */
 #define DETNNI_TILE(name, R, V, PANEL, ALSO) \
 DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 { \
     const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
-    const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1;\
+    const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1; \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
     const float *b = t->b, *init = t->init, *line = t->c + R * cs, *lines = line + R * cs; \
     float *c = t->c, *copy = t->copy; \
@@ -4981,8 +4984,6 @@ DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole
     } while (left);
 }
 
-/* Packed: for every `even` columns of a (the last ones with columns before them) a panel of HEIGHT. */
-
 /* The height of tiles that divide rows evenly. */
 DETNNI_FN size_t DETNNI_N(even)(size_t rows)
 {
@@ -5086,7 +5087,8 @@ DETNNI_FN0 void DETNNI_N(turn)(const float *s, size_t ss, size_t rows, size_t co
     }
 }
 
-/* Packs rows (turned) or columns of a, at least HEIGHT, k long, for `down`. */
+/* Packs rows (turned) or columns of a, at least HEIGHT, k long, for `down`: for every `even` of them (the last ones
+   with some before them) a panel of HEIGHT. */
 DETNNI_FN0 void DETNNI_N(panels)(const float *a, size_t as, int turned, size_t rows, size_t k, float *d)
 {
     const size_t even = DETNNI_N(even)(rows), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
@@ -5155,9 +5157,11 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const int copy = !q->bt && most == strip && block.most >= 2 * DETNNI_MOST && used + one <= q->room;
     float *beside = q->scratch + levels, *near_a = q->scratch + fixed, *near_b = q->scratch + used;
     size_t first, k, m, n, end, high, width, group, depth, i;
+    DETNNI_N(place) sums[8 * sizeof(size_t)];
     DETNNI_N(tile) t;
     DETNNI_ZERO(&t, sizeof t);
     t.levels = tree ? q->scratch : 0;
+    t.sums = sums;
     for (first = 0; first < q->cols; first = end) {
         end = first + detnni_min(columns, q->cols - first);
         k = group = depth = 0;
@@ -5178,7 +5182,6 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                 for (n = first; n < end; n += width) {
                     float *kept = near_b + (keep ? (n - first) * block.deep : 0);
                     const int fresh = !keep || m == 0;
-                    DETNNI_N(place) sums[8 * sizeof(size_t)];
                     width = detnni_min(most, end - n);
                     t.b = q->bt ? q->b + n * q->bs + k : q->b + k * q->bs + n;
                     t.bs = q->bs;
@@ -5199,7 +5202,6 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                         if (level) sums[i].at = beside + ((level - 1) * q->rows + m) * columns + n - first;
                         sums[i].stride = level ? columns : q->cs;
                     }
-                    t.sums = sums;
                     t.c = sums[0].at;
                     t.cs = sums[0].stride;
                     t.init = !tree && k ? t.c : q->init ? q->init + n : 0;
@@ -5714,13 +5716,13 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
 #if DETNNI_ISA == DETNNI_ISA_AVX512 || DETNNI_ISA == DETNNI_ISA_AVX2
 #if DETNNI_ISA == DETNNI_ISA_AVX512
 #define vu_value           _mm512_cvtepi32_ps
-#define vf_dim(x)          _mm512_fpclass_ps_mask(x, 0x20) /* subnormal */
+#define vf_subnormal(x)    _mm512_fpclass_ps_mask(x, 0x20) /* subnormal */
 #define vf_and(x, y)       ((VFM)((x) & (y)))
 #define vf_or(x, y)        ((VFM)((x) | (y)))
 #define vf_any(x)          ((x) != 0)
 #else
 #define vu_value           _mm256_cvtepi32_ps
-#define vf_dim(x) \
+#define vf_subnormal(x) \
     vf_and(vf_gt(vu_value(vf_size(x)), vf_set(0.0f)), vf_gt(vf_set(8388608.0f), vu_value(vf_size(x))))
 #define vf_and             _mm256_and_ps
 #define vf_or              _mm256_or_ps
@@ -5729,41 +5731,41 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
 #define vf_size(x)         vu_and(vf_bits(x), vu_set(0x7fffffff))
 /* fma(b, m, t), 0 <= b < 1: where m is subnormal and t is 0, the integer that m is in units of 2^-149 is multiplied,
    and rounded to an integer by the addition of 2^23. */
-DETNNI_FN VF DETNNI_N(fade)(VF b, VF m, VF t)
+DETNNI_FN VF DETNNI_N(average)(VF b, VF m, VF t)
 {
-    VFM dim = vf_dim(m);
+    VFM tiny = vf_subnormal(m);
     VF whole;
     VU left;
-    if (!DETNNI_RARE(vf_any(dim))) return vf_fma(b, m, t);
-    dim = vf_and(dim, vf_and(vf_gt(b, vf_set(0.0f)), vu_ge(vu_set(0), vf_size(t))));
-    whole = vf_fma(b, vf_sel(dim, vf_set(0.0f), m), t);
+    if (!DETNNI_RARE(vf_any(tiny))) return vf_fma(b, m, t);
+    tiny = vf_and(tiny, vf_and(vf_gt(b, vf_set(0.0f)), vu_ge(vu_set(0), vf_size(t))));
+    whole = vf_fma(b, vf_sel(tiny, vf_set(0.0f), m), t);
     left = vf_bits(vf_fma(b, vu_value(vf_size(m)), vf_set(8388608.0f)));
     left = vu_or(vu_add(left, vu_set(0u - 0x4b000000u)), vu_and(vf_bits(m), vu_set(1u << 31)));
-    return vf_sel(dim, vu_float(left), whole);
+    return vf_sel(tiny, vu_float(left), whole);
 }
 /* For v + rate * (m / (sqrt(s) * r + epsilon)), epsilon above 2^-30, |rate| below 2^10, 0 < r < 2^8: takes subnormal
    m and s for 0 where that changes nothing. Such an m moves v by less than 2^-86, such an s the divisor by less than
    half of its last place, unless its root is NaN. */
-DETNNI_FN void DETNNI_N(still)(VF *m, VF *s, VF v)
+DETNNI_FN void DETNNI_N(flush)(VF *m, VF *s, VF v)
 {
     const VF zero = vf_set(0.0f), small = vu_float(vu_set(0x26800000)); /* 2^-50 */
-    const VFM dim = vf_dim(*m), dark = vf_dim(*s);
+    const VFM tiny = vf_subnormal(*m), tiny_s = vf_subnormal(*s);
     VFM moved;
-    if (!DETNNI_RARE(vf_any(vf_or(dim, dark)))) return;
-    moved = vf_and(dim, vf_gt(small, vu_float(vf_size(v))));
-    if (vf_any(vf_or(moved, vf_and(dark, vu_ge(vf_bits(*s), vu_set(1u << 31)))))) return;
-    *m = vf_sel(dim, zero, *m);
-    *s = vf_sel(dark, zero, *s);
+    if (!DETNNI_RARE(vf_any(vf_or(tiny, tiny_s)))) return;
+    moved = vf_and(tiny, vf_gt(small, vu_float(vf_size(v))));
+    if (vf_any(vf_or(moved, vf_and(tiny_s, vu_ge(vf_bits(*s), vu_set(1u << 31)))))) return;
+    *m = vf_sel(tiny, zero, *m);
+    *s = vf_sel(tiny_s, zero, *s);
 }
 #undef vf_and
 #undef vf_any
-#undef vf_dim
 #undef vf_or
 #undef vf_size
+#undef vf_subnormal
 #undef vu_value
 #else
-DETNNI_FN VF DETNNI_N(fade)(VF b, VF m, VF t) { return vf_fma(b, m, t); }
-DETNNI_FN void DETNNI_N(still)(VF *m, VF *s, VF v) { (void)m; (void)s; (void)v; }
+DETNNI_FN VF DETNNI_N(average)(VF b, VF m, VF t) { return vf_fma(b, m, t); }
+DETNNI_FN void DETNNI_N(flush)(VF *m, VF *s, VF v) { (void)m; (void)s; (void)v; }
 #endif
 
 /* One update (C10), clipping apart. Returns the largest bits without sign among what it wrote: from
@@ -5775,7 +5777,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
     const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
     const VF rate = vf_set(-u->rate), decayed = vf_set(wd);
     const VF momentum = vf_set(u->o.momentum), epsilon = vf_set(u->o.epsilon), one = vf_set(1.0f);
-    const int nesterov = u->o.nesterov, stills = u->o.epsilon > 1e-9f && u->rate < 1024.0f && u->correction < 256.0f;
+    const int nesterov = u->o.nesterov, flush = u->o.epsilon > 1e-9f && u->rate < 1024.0f && u->correction < 256.0f;
     VU largest = vu_set(0);
 #define DETNNI_WRITE(p, x) \
     do { VF written = x; largest = DETNNI_N(larger)(largest, written); DETNNI_STORE(p, written); } while (0)
@@ -5787,10 +5789,10 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
         );
     } else if (u->o.kind == DETNN_SGD) {
         DETNNI_OVER(
-            VF m = DETNNI_N(fade)(momentum, DETNNI_LOAD(m1), d), s = one;
+            VF m = DETNNI_N(average)(momentum, DETNNI_LOAD(m1), d), s = one;
             DETNNI_WRITE(m1, m);
-            if (nesterov) m = DETNNI_N(fade)(momentum, m, d);
-            if (stills) DETNNI_N(still)(&m, &s, v);
+            if (nesterov) m = DETNNI_N(average)(momentum, m, d);
+            if (flush) DETNNI_N(flush)(&m, &s, v);
             DETNNI_WRITE(w, vf_fma(rate, m, v));
         );
     } else if (DETNNI_HAS(ADAM) && (u->o.kind == DETNN_ADAM || u->o.kind == DETNN_ADAMW)) {
@@ -5798,26 +5800,26 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
         const VF c1 = vf_set(1.0f - u->o.beta1), c2 = vf_set(1.0f - u->o.beta2);
         const VF r = vf_set(u->correction), keep = vf_set(u->keep);
         DETNNI_OVER(
-            VF m = DETNNI_N(fade)(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
-            VF s = DETNNI_N(fade)(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
+            VF m = DETNNI_N(average)(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
+            VF s = DETNNI_N(average)(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
             DETNNI_WRITE(m1, m);
             DETNNI_WRITE(m2, s);
             if (shrink) v = vf_mul(keep, v);
-            if (stills) DETNNI_N(still)(&m, &s, v);
+            if (flush) DETNNI_N(flush)(&m, &s, v);
             DETNNI_WRITE(w, vf_fma(rate, vf_div(m, vf_fma(vf_sqrt(s), r, epsilon)), v));
         );
     } else if (DETNNI_HAS(RMSPROP) && u->o.kind == DETNN_RMSPROP) {
         const VF rho = vf_set(u->o.rho), c = vf_set(1.0f - u->o.rho);
         DETNNI_OVER(
-            VF s = DETNNI_N(fade)(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h;
+            VF s = DETNNI_N(average)(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h;
             DETNNI_WRITE(m1, s);
-            if (stills) DETNNI_N(still)(&d, &s, m2 ? vf_set(0.0f) : v); /* a moment is moved by the least */
+            if (flush) DETNNI_N(flush)(&d, &s, m2 ? vf_set(0.0f) : v); /* a moment is moved by the least */
             h = vf_div(d, vf_add(vf_sqrt(s), epsilon));
             if (m2) {
-                h = DETNNI_N(fade)(momentum, DETNNI_LOAD(m2), h);
+                h = DETNNI_N(average)(momentum, DETNNI_LOAD(m2), h);
                 DETNNI_WRITE(m2, h);
                 s = one;
-                if (stills) DETNNI_N(still)(&h, &s, v);
+                if (flush) DETNNI_N(flush)(&h, &s, v);
             }
             DETNNI_WRITE(w, vf_fma(rate, h, v));
         );
