@@ -2726,7 +2726,7 @@ typedef struct detnni_order {
     int low; /* bits of the right half; the left has what remains */
     uint64_t low_mask, high_mask;
     uint32_t key[12];
-    unsigned char small[64];
+    unsigned char few[64];
 } detnni_order;
 
 static detnni_order detnni_order_of(uint64_t seed, uint64_t epoch, uint64_t count)
@@ -2738,14 +2738,14 @@ static detnni_order detnni_order_of(uint64_t seed, uint64_t epoch, uint64_t coun
     DETNNI_ZERO(&o, sizeof o);
     o.count = count;
     if (count <= 64) {
-        for (i = 0; i < (int)count; i++) o.small[i] = (unsigned char)i;
+        for (i = 0; i < (int)count; i++) o.few[i] = (unsigned char)i;
         for (i = (int)count - 1; i > 0; i--) {
             uint32_t n = (uint32_t)i + 1, least = (0u - n) % n;
             uint64_t p;
-            unsigned char t = o.small[i];
+            unsigned char t = o.few[i];
             do p = (uint64_t)detnni_word(&s, e++) * n; while ((uint32_t)p < least);
-            o.small[i] = o.small[p >> 32];
-            o.small[p >> 32] = t;
+            o.few[i] = o.few[p >> 32];
+            o.few[p >> 32] = t;
         }
         return o;
     }
@@ -2769,7 +2769,7 @@ static DETNNI_BOTH uint64_t detnni_mix(uint64_t half, uint32_t key)
 static DETNNI_BOTH uint64_t detnni_order_at(const detnni_order *o, uint64_t i)
 {
     int r;
-    if (o->count <= 64) return o->small[i];
+    if (o->count <= 64) return o->few[i];
     do {
         uint64_t left = i >> o->low, right = i & o->low_mask;
         for (r = 0; r < 12; r += 2) {
@@ -3515,7 +3515,7 @@ DETNNI_DATA uint64_t detnni_log_table[2][16] = { {
 #endif
 #endif
 
-DETNNI_FN VM DETNNI_N(near)(VD y) { return vi_none(vi_add(vd_bits(y), vi_set(0x10000010)), vi_set(0x1fffffe0)); }
+DETNNI_FN VM DETNNI_N(unsure)(VD y) { return vi_none(vi_add(vd_bits(y), vi_set(0x10000010)), vi_set(0x1fffffe0)); }
 DETNNI_FN VD DETNNI_N(sign)(VD x) { return vd_and(x, vd_set(-0.0)); }
 DETNNI_FN VD DETNNI_N(abs)(VD x) { return vd_and(x, vi_double(vi_set(0x7fffffffffffffffu))); }
 /* a <= x <= b, or NaN */
@@ -3604,7 +3604,7 @@ DETNNI_FN VD DETNNI_N(exp)(VD x, VM *odd)
 DETNNI_FN VD DETNNI_N(expm1)(VD x, VM *odd)
 {
     VD y = vd_or(DETNNI_N(expm1_core)(DETNNI_N(clamp)(x, -120.0, 120.0)), DETNNI_N(sign)(x));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3620,7 +3620,7 @@ DETNNI_FN VD DETNNI_N(sigmoid)(VD x, VM *odd)
 {
     VD e = DETNNI_N(exp_core)(DETNNI_N(clamp)(x, -120.0, 120.0));
     VD y = vd_div(e, vd_add(vd_set(1.0), e));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3630,7 +3630,7 @@ DETNNI_FN VD DETNNI_N(silu)(VD x, VM *odd)
     VD n = vd_max(vd_set(-120.0), x), e = DETNNI_N(exp_core)(vd_sub(vd_set(0.0), vd_min(vd_set(120.0), n)));
     VD y = vd_div(n, vd_add(vd_set(1.0), e));
     y = vd_or(vd_mad(DETNNI_N(abs)(y), vd_set(1.0 / 4503599627370496.0), y), DETNNI_N(sign)(x));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3641,7 +3641,7 @@ DETNNI_FN VD DETNNI_N(silu_grad)(VD x, VM *odd)
     VD d = vd_add(vd_set(1.0), e), n = vd_add(vd_sub(vd_set(1.0), a), e), y = vd_div(vd_mul(e, n), vd_mul(d, d));
     y = vd_sel(vd_lt(x, vd_set(0.0)), y, vd_sub(vd_set(1.0), y));
     /* and odd nearest to the root, where e is not exact enough for the difference n */
-    *odd = vm_or(DETNNI_N(near)(y), vd_lt(DETNNI_N(abs)(n), vd_set(1.0 / 65536.0)));
+    *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(DETNNI_N(abs)(n), vd_set(1.0 / 65536.0)));
     return y;
 }
 
@@ -3650,7 +3650,7 @@ DETNNI_FN VD DETNNI_N(log)(VD x, VM *odd)
     VI part;
     VD k = DETNNI_N(exponent)(x, &part), z = vi_double(vi_sub(vi_add(vd_bits(x), vi_set(0x1000000000000000u)), part));
     VD y = DETNNI_N(log_core)(k, vd_sub(z, vd_set(1.0)), vd_set(0.0));
-    *odd = vm_or(DETNNI_N(near)(y), vd_lt(vd_set(200.0), k));
+    *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(vd_set(200.0), k));
     return y;
 }
 
@@ -3658,7 +3658,7 @@ DETNNI_FN VD DETNNI_N(log1p)(VD x, VM *odd)
 {
     VD k, y = DETNNI_N(log1p_core)(x, vd_set(0.0), &k);
     y = vd_or(y, DETNNI_N(sign)(x));
-    *odd = vm_or(DETNNI_N(near)(y), vd_lt(vd_set(200.0), k));
+    *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(vd_set(200.0), k));
     return y;
 }
 
@@ -3667,7 +3667,7 @@ DETNNI_FN VD DETNNI_N(softplus)(VD x, VM *odd)
 {
     VD a = vd_min(vd_set(120.0), DETNNI_N(abs)(x)), k;
     VD y = DETNNI_N(log1p_core)(DETNNI_N(exp_core)(vd_sub(vd_set(0.0), a)), vd_max(vd_set(0.0), x), &k);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3706,7 +3706,7 @@ DETNNI_FN VD DETNNI_N(erf_core)(VD x)
 DETNNI_FN VD DETNNI_N(erf)(VD x, VM *odd)
 {
     VD t = DETNNI_N(clamp)(x, -4.0, 4.0), y = vd_mul(t, DETNNI_N(erf_core)(vd_mad(t, t, vd_set(-8.0))));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3744,7 +3744,7 @@ DETNNI_FN VD DETNNI_N(gelu)(VD x, VM *odd)
     y = vd_min(vd_set(0.5 - 1.0 / 1125899906842624.0), vd_mul(e, y));
     y = vd_sel(vd_lt(vd_set(0.0), x), vd_sub(vd_set(1.0), y), y);
     y = vd_mul(vd_max(vd_set(-15.0), x), y);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3782,7 +3782,7 @@ DETNNI_FN VD DETNNI_N(gelu_grad)(VD x, VM *odd)
     y = vd_mul(y, vd_sub(vd_sub(a, vd_set(0.75179152469356447)), vd_set(-1.4956759177009883e-17)));
     y = vd_mul(e, y);
     y = vd_sel(vd_lt(x, vd_set(0.0)), y, vd_sub(vd_set(1.0), y));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3806,7 +3806,7 @@ DETNNI_FN VD DETNNI_N(sin2pi)(VD x, VM *odd)
     VD u = DETNNI_N(clamp)(x, -16777216.0, 16777216.0); /* beyond, x is an even integer */
     VD t = vd_mad(vd_set(2.0), u, vd_set(DETNNI_ROUND));
     VD y = DETNNI_N(sin_core)(vd_mad(vd_sub(t, vd_set(DETNNI_ROUND)), vd_set(-0.5), u), t, x);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3816,7 +3816,7 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
     VD u = vd_sub(vd_set(0.25), vd_min(vd_set(16777216.0), DETNNI_N(abs)(x)));
     VD t = vd_mad(vd_set(2.0), u, vd_set(DETNNI_ROUND));
     VD y = DETNNI_N(sin_core)(vd_mad(vd_sub(t, vd_set(DETNNI_ROUND)), vd_set(-0.5), u), t, x);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -5748,11 +5748,11 @@ DETNNI_FN VF DETNNI_N(average)(VF b, VF m, VF t)
    half of its last place, unless its root is NaN. */
 DETNNI_FN void DETNNI_N(flush)(VF *m, VF *s, VF v)
 {
-    const VF zero = vf_set(0.0f), small = vu_float(vu_set(0x26800000)); /* 2^-50 */
+    const VF zero = vf_set(0.0f), moving = vu_float(vu_set(0x26800000)); /* 2^-50 */
     const VFM tiny = vf_subnormal(*m), tiny_s = vf_subnormal(*s);
     VFM moved;
     if (!DETNNI_RARE(vf_any(vf_or(tiny, tiny_s)))) return;
-    moved = vf_and(tiny, vf_gt(small, vu_float(vf_size(v))));
+    moved = vf_and(tiny, vf_gt(moving, vu_float(vf_size(v))));
     if (vf_any(vf_or(moved, vf_and(tiny_s, vu_ge(vf_bits(*s), vu_set(1u << 31)))))) return;
     *m = vf_sel(tiny, zero, *m);
     *s = vf_sel(tiny_s, zero, *s);
@@ -11201,13 +11201,13 @@ static detnn_result detnni_selftest_failed(detnn_error *err, const char *what, d
 static const char *detnni_selftest_arithmetic(void)
 {
     volatile float one = 1.0f, tiny = detnni_float(0x33800000);                                     /* 2^-24 */
-    volatile float small = detnni_float(0x0d800000), smaller = detnni_float(0x2b800000); /* 2^-100, 2^-40 */
+    volatile float minute = detnni_float(0x0d800000), little = detnni_float(0x2b800000); /* 2^-100, 2^-40 */
     volatile float a = detnni_float(0x3f800001), b = detnni_float(0x3f7fffff), three = 3.0f,
                    huge = detnni_float(0x7f7fffff);
     volatile double c = 1.0 + 1.0 / 4503599627370496.0, d = 1.0 - 1.0 / 4503599627370496.0;
     float product, sum;
     double wide;
-    product = small * smaller;
+    product = minute * little;
     if (detnni_float_bits(product) != 0x00000200) return "subnormal product (flush to zero?)";
     sum = product + product;
     if (detnni_float_bits(sum) != 0x00000400) return "subnormal sum (denormals are zero?)";
@@ -11272,21 +11272,22 @@ static int detnni_same_bits(const float *a, const float *b, size_t n)
 /* Every kernel of a set against plain C on odd sizes and special values. */
 static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni_kernels *plain)
 {
-    enum { ROWS = 67, IN = 5, OUT = 7, N = ROWS * OUT };
+    enum { ROWS = 67, INPUTS = 5, OUTPUTS = 7, N = ROWS * OUTPUTS };
     static const uint32_t special[] = {0x80000000, 0x00000001, 0x7f800000, 0x7fc00000,
                                        0xff800000, 0x007fffff, 0x7f7fffff};
-    float x[N], w[N], a[N], b[N], m[4][N], scratch[DETNNI_LANES > 1 ? 4400 : 2 * OUT];
+    float x[N], w[N], a[N], b[N], m[4][N], scratch[DETNNI_LANES > 1 ? 4400 : 2 * OUTPUTS];
     float ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
     detnn_schedule constant = detnn_schedule_default();
-    detnni_dense p = detnni_dense_of(ROWS, IN, OUT, OUT, scratch, detnni_room(ROWS, IN, OUT, 1)), gradient = p;
+    const size_t room = detnni_room(ROWS, INPUTS, OUTPUTS, 1);
+    detnni_dense p = detnni_dense_of(ROWS, INPUTS, OUTPUTS, OUTPUTS, scratch, room), gradient = p;
     size_t i, f;
     int round;
-    gradient.to = IN;
+    gradient.to = INPUTS;
     for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* vectors may flush */
     k->forward(&p, x, w, 0, a);
-    k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
-    for (i = 0; i < OUT; i++)
-        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * IN || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
+    k->weight_gradient(&gradient, x, w, b, b + INPUTS * OUTPUTS);
+    for (i = 0; i < OUTPUTS; i++)
+        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * INPUTS || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
             return "subnormal products";
     if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N
         || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
@@ -11307,10 +11308,10 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
         if (!detnni_same_bits(a, b, N)) return "dense forward";
         plain->input_gradient(&gradient, x, w, a);
         k->input_gradient(&gradient, x, w, b);
-        if (!detnni_same_bits(a, b, ROWS * IN)) return "dense input gradient";
-        plain->weight_gradient(&gradient, x, w, a, a + IN * OUT);
-        k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
-        if (!detnni_same_bits(a, b, IN * OUT + OUT)) return "dense weight gradient";
+        if (!detnni_same_bits(a, b, ROWS * INPUTS)) return "dense input gradient";
+        plain->weight_gradient(&gradient, x, w, a, a + INPUTS * OUTPUTS);
+        k->weight_gradient(&gradient, x, w, b, b + INPUTS * OUTPUTS);
+        if (!detnni_same_bits(a, b, INPUTS * OUTPUTS + OUTPUTS)) return "dense weight gradient";
         a[0] = plain->sum(x, N); a[1] = plain->dot(x, w, N);
         b[0] = k->sum(x, N); b[1] = k->dot(x, w, N);
         if (!detnni_same_bits(a, b, 2)) return "sums";
