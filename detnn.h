@@ -4445,8 +4445,8 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define DETNNI_TALL(X) X(10) X(11) X(12) X(13) X(14)
 #define DETNNI_ALL(X)  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define DETNNI_SOME(X) X(1) X(2) X(4) X(6) X(8) X(10) X(12) X(14)
-#define DETNNI_LONG(X) X(1, 4) X(1, 8)
-#define DETNNI_WIDE(X) DETNNI_LONG(X) X(2, 4) X(2, 8) X(3, 4) X(3, 8) X(4, 4)
+#define DETNNI_LONG(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8)
+#define DETNNI_WIDE(X) DETNNI_LONG(X) X(2, 8) X(3, 8)
 #elif DETNNI_ISA == DETNNI_ISA_AVX2
 #define DETNNI_MOST 6
 #define DETNNI_TALL(X) X(4) X(5) X(6)
@@ -4984,11 +4984,13 @@ DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole
     } while (left);
 }
 
-/* The height of tiles that divide rows evenly. */
-DETNNI_FN size_t DETNNI_N(even)(size_t rows)
+#define DETNNI_LOW 6 /* rows of tiles of four vectors, at most */
+
+/* The height of tiles, at most so many rows, that divide rows evenly. */
+DETNNI_FN size_t DETNNI_N(even)(size_t rows, size_t most)
 {
-    size_t tiles = (rows + DETNNI_MOST - 1) / DETNNI_MOST;
-    return tiles > 1 ? (rows + tiles - 1) / tiles : DETNNI_MOST;
+    size_t tiles = (rows + most - 1) / most;
+    return tiles > 1 ? (rows + tiles - 1) / tiles : most;
 }
 
 /* Tiles down the rows of a and c, as many and as even as they come, across `width` columns. form: a's rows as in
@@ -5000,7 +5002,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     const int plain = in_rows ? DETNNI_N(as_rows) : DETNNI_N(as_panel); /* of every height, as panels go on by even */
     const int kept = in_rows ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
     const int once = t.is || t.joins; /* c is read: no row may be computed twice */
-    const size_t even = vectors > 2 ? rows : DETNNI_N(even)(rows);
+    const size_t even = DETNNI_N(even)(rows, vectors > 2 ? DETNNI_LOW : DETNNI_MOST);
     const float *a = t.a, *init = t.init;
     float *c = t.c;
     size_t at = 0, tall = 0, panel = 0;
@@ -5039,10 +5041,14 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     }
 }
 
-/* The columns that one pass takes with so few rows. */
-DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows)
+/* The columns that one pass takes: more than two vectors where rows are few; four where columns are, so that b is read
+   from where it lies, but not if the last pass were three. */
+DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows, size_t cols)
 {
-    return (DETNNI_N(tile_of)(form, rows, 8) ? 8 : DETNNI_N(tile_of)(form, rows, 4) ? 4 : 2) * DETNNI_W;
+    const size_t vectors = (cols + DETNNI_W - 1) / DETNNI_W;
+    if (DETNNI_N(tile_of)(form, rows, 8)) return 8 * DETNNI_W;
+    if (DETNNI_N(tile_of)(form, rows, 4)) return 4 * DETNNI_W;
+    return (vectors < 8 && vectors % 4 != 3 && DETNNI_N(tile_of)(form, DETNNI_LOW, 4) ? 4 : 2) * DETNNI_W;
 }
 
 /* Four registers that hold 4 x 4 blocks side by side: each block is transposed. */
@@ -5091,7 +5097,7 @@ DETNNI_FN0 void DETNNI_N(turn)(const float *s, size_t ss, size_t rows, size_t co
    with some before them) a panel of HEIGHT. */
 DETNNI_FN0 void DETNNI_N(panels)(const float *a, size_t as, int turned, size_t rows, size_t k, float *d)
 {
-    const size_t even = DETNNI_N(even)(rows), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
+    const size_t even = DETNNI_N(even)(rows, DETNNI_MOST), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
     size_t at, group, end, i, j;
     if (turned) {
         for (at = 0; at < rows; at += even, d += size)
@@ -5139,7 +5145,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const detnni_block block = detnni_block_of(q->rows, q->bt ? detnni_min(q->k, DETNNI_DEEPEST) : q->k,
                                                DETNNI_BLOCK_TILES * DETNNI_MOST);
     const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
-    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows);
+    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows, q->cols);
     const size_t tree = q->at && q->k > 64;
     const size_t levels = tree ? (detnni_log2(block.deep / 64) + 1) * DETNNI_MOST * strip : 0;
     const int many = q->rows > block.most, cut = many || q->k > 2 * block.deep;
@@ -5869,6 +5875,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_LANES8
 #undef DETNNI_LOAD
 #undef DETNNI_LONG
+#undef DETNNI_LOW
 #undef DETNNI_MASK
 #undef DETNNI_MOST
 #undef DETNNI_ON
