@@ -3120,14 +3120,13 @@ struct detnni_kernels {
 #define vd_or     DETNNI_N(vd_or)
 #define vd_xor    DETNNI_N(vd_xor)
 #define vd_bits   DETNNI_N(vd_bits)
-#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16]; AVX2: [i mod 8] of a split one */
+#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16], where DETNNI_TABLE */
 #define vi_set    DETNNI_N(vi_set)
 #define vi_add    DETNNI_N(vi_add)
 #define vi_sub    DETNNI_N(vi_sub)
 #define vi_and    DETNNI_N(vi_and)
 #define vi_or     DETNNI_N(vi_or)
 #define vi_shl48  DETNNI_N(vi_shl48)
-#define vi_shl49  DETNNI_N(vi_shl49)
 #define vi_shl52  DETNNI_N(vi_shl52)
 #define vi_shl63  DETNNI_N(vi_shl63)
 #define vi_shr52  DETNNI_N(vi_shr52)
@@ -3257,10 +3256,6 @@ typedef struct { __m256d a, b; } VM;
 #define r_xor          _mm256_xor_pd
 #define r_bits         _mm256_castpd_si256
 #define r_double       _mm256_castsi256_pd
-#define r_half(t, i)   _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(t)), \
-                           _mm256_shuffle_epi32(i, 0xa0))
-/* a table of 8, i mod 8: first all low halves of its entries, then all high ones */
-#define r_at(t, i)     _mm256_castsi256_pd(_mm256_blend_epi32(r_half(t, i), r_half((t) + 4, i), 0xaa))
 #define r_iset(x)      _mm256_set1_epi64x((long long)(x))
 #define r_iadd         _mm256_add_epi64
 #define r_isub         _mm256_sub_epi64
@@ -3420,13 +3415,14 @@ DETNNI_2(VD, vd_or, VD, r_or)
 DETNNI_2(VD, vd_xor, VD, r_xor)
 DETNNI_1(VI, vd_bits, VD, r_bits)
 DETNNI_1(VD, vi_double, VI, r_double)
+#if DETNNI_TABLE
 DETNNI_FN VD vd_at(const uint64_t *t, VI i) { VD z; z.a = r_at(t, i.a); z.b = r_at(t, i.b); return z; }
+#endif
 DETNNI_2(VI, vi_add, VI, r_iadd)
 DETNNI_2(VI, vi_sub, VI, r_isub)
 DETNNI_2(VI, vi_and, VI, r_iand)
 DETNNI_2(VI, vi_or, VI, r_ior)
 DETNNI_3(vi_shl48, r_shl, 48)
-DETNNI_3(vi_shl49, r_shl, 49)
 DETNNI_3(vi_shl52, r_shl, 52)
 DETNNI_3(vi_shl63, r_shl, 63)
 DETNNI_3(vi_shr52, r_shr, 52)
@@ -3457,7 +3453,6 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef r_bits
 #undef r_double
 #undef r_at
-#undef r_half
 #undef r_iset
 #undef r_iadd
 #undef r_isub
@@ -3826,6 +3821,7 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
 
 #if DETNNI_ISA == DETNNI_ISA_AVX512
 #define VX __mmask16 /* a mask of floats */
+#define DETNNI_EXP_STEPS 23.083120654223414 /* 16 / log(2) */
 #define DETNNI_LOG_STEPS 15.0
 #define DETNNI_LOG_TABLE detnni_log_table
 #define DETNNI_MARGIN 0x4000
@@ -3880,8 +3876,15 @@ DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
     return z;
 }
 #pragma GCC diagnostic pop
+/* table[i mod 16], 2^(k/16), of the integers i, k in the low bits of t */
+DETNNI_FN VD DETNNI_N(look)(const uint64_t *table, VD t) { return vd_at(table, vd_bits(t)); }
+DETNNI_FN VD DETNNI_N(power)(VD t)
+{
+    return vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
+}
 #else
 #define VX __m256i
+#define DETNNI_EXP_STEPS 11.541560327111707 /* 8 / log(2) */
 #define DETNNI_LOG_STEPS 7.0
 #define DETNNI_LOG_TABLE detnni_log_split
 #define DETNNI_MARGIN 0x20000
@@ -3904,9 +3907,36 @@ DETNNI_FN VX DETNNI_N(improper)(const float *x)
     VX v = _mm256_add_epi32(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x00800000));
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800001), v); /* infinity goes over to the negative integers */
 }
+/* The low halves of doubles, in the order that the unpacking of joined() undoes */
+DETNNI_FN VX DETNNI_N(lows)(VD x)
+{
+    return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b), 0x88));
+}
+DETNNI_FN VD DETNNI_N(joined)(VX low, VX high)
+{
+    VD z;
+    z.a = _mm256_castsi256_pd(_mm256_unpacklo_epi32(low, high));
+    z.b = _mm256_castsi256_pd(_mm256_unpackhi_epi32(low, high));
+    return z;
+}
+DETNNI_FN VX DETNNI_N(halves)(const uint64_t *table, VX i)
+{
+    return _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const VX *)(const void *)table), i);
+}
+/* table[i mod 8] of a split table, 2^(k/8), of the integers i, k in the low bits of t */
+DETNNI_FN VD DETNNI_N(look)(const uint64_t *table, VD t)
+{
+    VX i = DETNNI_N(lows)(t);
+    return DETNNI_N(joined)(DETNNI_N(halves)(table, i), DETNNI_N(halves)(table + 4, i));
+}
+DETNNI_FN VD DETNNI_N(power)(VD t)
+{
+    VX k = DETNNI_N(lows)(t), high = DETNNI_N(halves)(detnni_exp_split + 4, k);
+    return DETNNI_N(joined)(DETNNI_N(halves)(detnni_exp_split, k), _mm256_add_epi32(high, _mm256_slli_epi32(k, 17)));
+}
 DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
 {
-    VX low = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(y.a), _mm256_castpd_ps(y.b), 0x88));
+    VX low = DETNNI_N(lows)(y);
     low = _mm256_add_epi32(low, _mm256_set1_epi32(0x10000000 + DETNNI_MARGIN));
     low = _mm256_and_si256(low, _mm256_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN));
     low = _mm256_or_si256(m, _mm256_cmpeq_epi32(low, _mm256_setzero_si256()));
@@ -3921,73 +3951,91 @@ DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
 }
 #endif
 
-/* e^(c x) = s + s r q, s = 2^(k/16) or 2^(k/8), r from -1/2 to 1/2: returns s r. */
-DETNNI_FN VD DETNNI_N(quick_parts)(VD x, double c, VD *s, VD *q)
+/* What the first half of a body hands to the second: integers in the low bits of t, the rest r, the input v */
+#define VQ DETNNI_N(vq)
+typedef struct { VD t, r, v; } VQ;
+/* c v = (k + r) log(2) / 16 (or / 8), k in t, r from -1/2 to 1/2 */
+DETNNI_FN VQ DETNNI_N(steps)(VD v, double c)
 {
-#if DETNNI_ISA == DETNNI_ISA_AVX512 /* in steps of 1/16 octave */
-    VD t = vd_mad(x, vd_set(c * 23.083120654223414), vd_set(DETNNI_ROUND));
-    VD r = vd_msb(x, vd_set(c * 23.083120654223414), vd_sub(t, vd_set(DETNNI_ROUND)));
-    *s = vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
-    *q = vd_mad(vd_set(1.2715871178693357e-09), r, vd_set(1.4676387235591198e-07));
-    *q = vd_mad(*q, r, vd_set(1.355080778285091e-05));
-    *q = vd_mad(*q, r, vd_set(0.0009383847926299669));
-    *q = vd_mad(*q, r, vd_set(0.043321698784996443));
+    VQ q;
+    q.t = vd_mad(v, vd_set(c * DETNNI_EXP_STEPS), vd_set(DETNNI_ROUND));
+    q.r = vd_msb(v, vd_set(c * DETNNI_EXP_STEPS), vd_sub(q.t, vd_set(DETNNI_ROUND)));
+    q.v = v;
+    return q;
+}
+/* e^(c v) = s + s r p, s = 2^(k/16) or 2^(k/8): returns s r. */
+DETNNI_FN VD DETNNI_N(quick_parts)(VQ q, VD *s, VD *p)
+{
+    *s = DETNNI_N(power)(q.t);
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    *p = vd_mad(vd_set(1.2715871178693357e-09), q.r, vd_set(1.4676387235591198e-07));
+    *p = vd_mad(*p, q.r, vd_set(1.355080778285091e-05));
+    *p = vd_mad(*p, q.r, vd_set(0.0009383847926299669));
+    *p = vd_mad(*p, q.r, vd_set(0.043321698784996443));
 #else
-    VD t = vd_mad(x, vd_set(c * 11.541560327111707), vd_set(DETNNI_ROUND));
-    VD r = vd_msb(x, vd_set(c * 11.541560327111707), vd_sub(t, vd_set(DETNNI_ROUND)));
-    *s = vi_double(vi_add(vi_shl49(vd_bits(t)), vd_bits(vd_at(detnni_exp_split, vd_bits(t)))));
-    *q = vd_mad(vd_set(4.069079035777254e-08), r, vd_set(2.3483596748858592e-06));
-    *q = vd_mad(*q, r, vd_set(0.0001084064626620935));
-    *q = vd_mad(*q, r, vd_set(0.0037535391597603157));
-    *q = vd_mad(*q, r, vd_set(0.08664339756997541));
+    *p = vd_mad(vd_set(4.069079035777254e-08), q.r, vd_set(2.3483596748858592e-06));
+    *p = vd_mad(*p, q.r, vd_set(0.0001084064626620935));
+    *p = vd_mad(*p, q.r, vd_set(0.0037535391597603157));
+    *p = vd_mad(*p, q.r, vd_set(0.08664339756997541));
 #endif
-    return vd_mul(*s, r);
+    return vd_mul(*s, q.r);
 }
-DETNNI_FN VD DETNNI_N(quick_exp)(VD x, double c)
+DETNNI_FN VD DETNNI_N(quick_exp)(VQ q)
 {
-    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
-    return vd_mad(sr, q, s);
+    VD s, p, sr = DETNNI_N(quick_parts)(q, &s, &p);
+    return vd_mad(sr, p, s);
 }
-DETNNI_FN VD DETNNI_N(quick_expm1)(VD x, double c) /* keeps the sign of 0 */
+DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q) /* keeps the sign of 0 */
 {
-    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
-    return vd_msb(sr, q, vd_sub(vd_set(1.0), s));
+    VD s, p, sr = DETNNI_N(quick_parts)(q, &s, &p);
+    return vd_msb(sr, p, vd_sub(vd_set(1.0), s));
 }
 
-/* The values of f, and whether they are sure. 87: the results are normal numbers; beyond, too, s may overflow. */
-DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VD *y)
+/* Each function in two halves: the second gives the values, and whether they are sure. 87: the results are normal
+   numbers; beyond, too, s may overflow. */
+DETNNI_FN VQ DETNNI_N(exp_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
+DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quick_exp)(vd_load(x), 1.0);
+    *y = DETNNI_N(quick_exp)(q);
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y); /* 87 */
 }
-DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(sigmoid_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
+DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VQ q, VD *y)
 {
-    VD d = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(vd_load(x), -1.0));
-    *y = DETNNI_N(quotient)(vd_set(1.0), d);
+    *y = DETNNI_N(quotient)(vd_set(1.0), vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q)));
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
-DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(silu_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
+DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VQ q, VD *y)
 {
-    VD v = vd_load(x), d = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(v, -1.0));
-    *y = DETNNI_N(quotient)(v, d);
+    *y = DETNNI_N(quotient)(q.v, vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q)));
     return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* from 2^-125 on x/2 is normal */
 }
-DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(expm1_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
+DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quick_expm1)(vd_load(x), 1.0);
+    *y = DETNNI_N(quick_expm1)(q);
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
 /* e / (e + 2), e = expm1(2 x) */
-DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(tanh_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 2.0); }
+DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VQ q, VD *y)
 {
-    VD e = DETNNI_N(quick_expm1)(vd_load(x), 2.0);
+    VD e = DETNNI_N(quick_expm1)(q);
     *y = DETNNI_N(quotient)(e, vd_add(e, vd_set(2.0)));
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
 /* As gelu above, with a polynomial that is shorter by five terms */
-DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VD *out)
+DETNNI_FN VQ DETNNI_N(gelu_first)(const float *x)
 {
-    VD v = vd_load(in), a = DETNNI_N(abs)(v), e = DETNNI_N(quick_exp)(vd_mul(a, a), -0.5);
+    VD v = vd_load(x);
+    VQ q = DETNNI_N(steps)(vd_mul(v, v), -0.5);
+    q.v = v;
+    return q;
+}
+DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
+{
+    VD v = q.v, a = DETNNI_N(abs)(v);
     VD x = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0))), x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
     VD y0 = vd_set(-4.189510911834833e-06), y1 = vd_set(-8.773551278812944e-07);
     VD y2 = vd_set(4.872022768626429e-07), y3 = vd_set(1.6672456457563738e-07);
@@ -4003,7 +4051,7 @@ DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VD *out)
     y1 = vd_mad(y1, x4, vd_set(-0.17039772154865224));
     y2 = vd_mad(y2, x4, vd_set(0.12437925533830457));
     y3 = vd_mad(y3, x4, vd_set(-0.07170740732043733));
-    y0 = vd_mul(e, vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0)));
+    y0 = vd_mul(DETNNI_N(quick_exp)(q), vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0)));
     *out = vd_mul(v, vd_sel(vd_lt(vd_set(0.0), v), vd_sub(vd_set(1.0), y0), y0));
     return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out); /* 13 */
 }
@@ -4029,20 +4077,33 @@ DETNNI_FN VD DETNNI_N(quick_log)(VD f, VD base)
 }
 /* k log(2) + log(u) + log(1 + f): x = z 2^k, 1 <= z < 2, u = 1 + j/15 (or j/7) the nearest to z, f = z/u - 1. At u = 2
    k log(2) + log(u) is exactly 0 for k = -1. */
-DETNNI_FN int DETNNI_N(log_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(log_first)(const float *x)
 {
-    VD k, z = DETNNI_N(split)(vd_load(x), &k);
-    VI j = vd_bits(vd_mad(z, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS)));
-    *y = vd_mad(k, vd_set(0.69314718055994529), vd_at(DETNNI_LOG_TABLE[1], j));
-    *y = DETNNI_N(quick_log)(vd_mad(z, vd_at(DETNNI_LOG_TABLE[0], j), vd_set(-1.0)), *y);
+    VQ q;
+    q.r = DETNNI_N(split)(vd_load(x), &q.v);
+    q.t = vd_mad(q.r, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS));
+    return q;
+}
+DETNNI_FN int DETNNI_N(log_quick)(const float *x, VQ q, VD *y)
+{
+    *y = vd_mad(q.v, vd_set(0.69314718055994529), DETNNI_N(look)(DETNNI_LOG_TABLE[1], q.t));
+    *y = DETNNI_N(quick_log)(vd_mad(q.r, DETNNI_N(look)(DETNNI_LOG_TABLE[0], q.t), vd_set(-1.0)), *y);
     return DETNNI_N(sure)(DETNNI_N(improper)(x), *y);
 }
 /* max(x, 0) + log(1 + e), e = exp(-|x|) */
-DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(softplus_first)(const float *x)
 {
-    VD v = vd_load(x), e = DETNNI_N(quick_exp)(DETNNI_N(abs)(v), -1.0);
-    VI j = vd_bits(vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND)));
-    VD c = vd_at(DETNNI_LOG_TABLE[0], j), base = vd_add(vd_max(v, vd_set(0.0)), vd_at(DETNNI_LOG_TABLE[1], j));
+    VD v = vd_load(x);
+    VQ q = DETNNI_N(steps)(DETNNI_N(abs)(v), -1.0);
+    q.r = DETNNI_N(quick_exp)(q);
+    q.v = v;
+    return q;
+}
+DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VQ q, VD *y)
+{
+    VD e = q.r, t = vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND));
+    VD c = DETNNI_N(look)(DETNNI_LOG_TABLE[0], t);
+    VD base = vd_add(vd_max(q.v, vd_set(0.0)), DETNNI_N(look)(DETNNI_LOG_TABLE[1], t));
     *y = DETNNI_N(quick_log)(vd_mad(e, c, vd_sub(c, vd_set(1.0))), base);
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
@@ -4084,12 +4145,12 @@ FN void DETNNI_N(name)(const float *x, float *y) \
     } \
     else vd_store(y, v); \
 }
-#define DETNNI_VECTORS(f) \
+#define DETNNI_VECTORS(f, whole) \
 DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
 { \
     float a[DETNNI_W], b[DETNNI_W]; \
     size_t j; \
-    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) DETNNI_N(f##_vector)(x, y); \
+    whole \
     if (n == 1) y[0] = detnni_##f##_1_plain(x[0]); /* sooner done */ \
     else if (n > 0) { \
         for (j = 0; j < DETNNI_W; j++) a[j] = x[j < n ? j : 0]; \
@@ -4097,15 +4158,30 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
         for (j = 0; j < n; j++) y[j] = b[j]; \
     } \
 }
-#define DETNNI_ARRAY(f) DETNNI_VECTOR(DETNNI_FN, f, f##_vector) DETNNI_VECTORS(f)
+#define DETNNI_ARRAY(f) DETNNI_VECTOR(DETNNI_FN, f, f##_vector) DETNNI_VECTORS(f, \
+    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) DETNNI_N(f##_vector)(x, y);)
+/* The first half of a vector beside the second of the one before: the processor need not look as far ahead. */
 #define DETNNI_QUICK_ARRAY(f) DETNNI_VECTOR(DETNNI_FN0, f, f##_again) \
-DETNNI_FN void DETNNI_N(f##_vector)(const float *x, float *y) \
+DETNNI_FN void DETNNI_N(f##_vector)(const float *x, VQ q, float *y) \
 { \
     VD v; \
-    if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, &v))) DETNNI_N(f##_again)(x, y); \
+    if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, q, &v))) DETNNI_N(f##_again)(x, y); \
     else vd_store(y, v); \
 } \
-DETNNI_VECTORS(f)
+DETNNI_VECTORS(f, \
+    if (n >= DETNNI_W) { \
+        VQ q; \
+        VQ next = DETNNI_N(f##_first)(x); \
+        for (; n >= 2 * DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) { \
+            q = next; \
+            next = DETNNI_N(f##_first)(x + DETNNI_W); \
+            DETNNI_N(f##_vector)(x, q, y); \
+        } \
+        DETNNI_N(f##_vector)(x, next, y); \
+        n -= DETNNI_W; \
+        x += DETNNI_W; \
+        y += DETNNI_W; \
+    })
 #endif
 #if DETNNI_ISA == DETNNI_ISA_SCALAR && DETNN_INTEGER_FUNCTIONS
 #define DETNNI_INTEGER_ARRAY(f) \
@@ -4133,8 +4209,10 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_QUICK
 #undef DETNNI_MARGIN
 #undef DETNNI_LOG_STEPS
+#undef DETNNI_EXP_STEPS
 #undef DETNNI_LOG_TABLE
 #undef VX
+#undef VQ
 #undef DETNNI_ROUND
 
 #if DETNNI_ISA != DETNNI_ISA_CUDA
@@ -5995,7 +6073,6 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef vi_or
 #undef vi_set
 #undef vi_shl48
-#undef vi_shl49
 #undef vi_shl52
 #undef vi_shl63
 #undef vi_shr52
