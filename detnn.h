@@ -3489,13 +3489,13 @@ DETNNI_DATA uint64_t detnni_exp_table[16] = {
 DETNNI_DATA uint64_t detnni_exp_split[8] = {
     0x3c7d517b00000000u, 0xd5362a270a31b715u, 0x422aa0db667f3bcdu, 0xdcfba487995ad3adu,
     0x3fef72b83ff00000u, 0x3feebfda3fef06feu, 0x3feeace53feea09eu, 0x3fef58183feee89fu };
-/* 1/u and log(u), u = 1 + j/7 */
-DETNNI_DATA uint64_t detnni_log_split[2][8] = { {
-    0x0000000000000000u, 0x6666666638e38e39u, 0xaaaaaaab45d1745du, 0x00000000b13b13b1u,
-    0x3fec00003ff00000u, 0x3fe666663fe8e38eu, 0x3fe2aaaa3fe45d17u, 0x3fe000003fe13b13u }, {
-    0x8227e47c00000000u, 0x24e13f501c9eaef7u, 0x96e9c54403305101u, 0xfefa39ef50617c96u,
-    0x3fc1178e00000000u, 0x3fd6d3c33fd01589u, 0x3fe13f753fdced53u, 0x3fe62e423fe3cf2bu } };
-/* For AVX-512, the same of u = 1 + j/15 */
+/* The high halves of 1/u, u = 1 + j/8, plus 1023 << 20 (the low ones are 0), and log(u) */
+DETNNI_DATA uint64_t detnni_log_inverse[4] = {
+    0x7fdc71c77fe00000u, 0x7fd745d17fd9999au, 0x7fd3b13b7fd55555u, 0x7fd111117fd24925u };
+DETNNI_DATA uint64_t detnni_log_split[8] = {
+    0x6e2af36600000000u, 0x021c61e2c79a9e22u, 0x9faf070decbf9a4cu, 0x084672be9e704310u,
+    0x3fbe270800000000u, 0x3fd4618d3fcc8ff5u, 0x3fdf128f3fd9f324u, 0x3fe41d903fe1e85eu };
+/* For AVX-512, 1/u and log(u), u = 1 + j/15 */
 DETNNI_DATA uint64_t detnni_log_table[2][16] = { {
     0x3ff0000000000000u, 0x3fee000000000000u, 0x3fec3c3c3c3c3c3cu, 0x3feaaaaaaaaaaaabu,
     0x3fe9435e50d79436u, 0x3fe8000000000000u, 0x3fe6db6db6db6db7u, 0x3fe5d1745d1745d1u,
@@ -3819,12 +3819,15 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
    in 1000 of common inputs, the bodies above compute it again. ---- */
 #if DETNNI_QUICK
 
+/* What the first half of a body hands to the second: integers in the low bits of t, the rest r, another value v */
+#define VQ DETNNI_N(vq)
+typedef struct { VD t, r, v; } VQ;
+
 #if DETNNI_ISA == DETNNI_ISA_AVX512
 #define VX __mmask16 /* a mask of floats */
 #define DETNNI_EXP_STEPS 23.083120654223414 /* 16 / log(2) */
 #define DETNNI_LOG_STEPS 15.0
-#define DETNNI_LOG_TABLE detnni_log_table
-#define DETNNI_MARGIN 0x4000
+#define DETNNI_MARGIN 0x8000 /* twice that is a power of two */
 /* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but 0 < x < infinity */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
@@ -3863,31 +3866,36 @@ DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d)
     q.b = DETNNI_N(quotient1)(n.b, d.b);
     return q;
 }
-/* z and k of positive x = z 2^k, 1 <= z < 2 */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion" /* in gcc 12's own macros, at -O0 */
-DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
-{
-    VD z;
-    k->a = _mm512_maskz_getexp_pd(0xff, x.a);
-    k->b = _mm512_maskz_getexp_pd(0xff, x.b);
-    z.a = _mm512_maskz_getmant_pd(0xff, x.a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-    z.b = _mm512_maskz_getmant_pd(0xff, x.b, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-    return z;
-}
-#pragma GCC diagnostic pop
-/* table[i mod 16], 2^(k/16), of the integers i, k in the low bits of t */
-DETNNI_FN VD DETNNI_N(look)(const uint64_t *table, VD t) { return vd_at(table, vd_bits(t)); }
+/* 2^(k/16); 1/u and log(u) of u = 1 + j/15; k and j the integers in the low bits of t */
 DETNNI_FN VD DETNNI_N(power)(VD t)
 {
     return vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
 }
+DETNNI_FN VD DETNNI_N(inverse)(VD t) { return vd_at(detnni_log_table[0], vd_bits(t)); }
+DETNNI_FN VD DETNNI_N(log_step)(VD t) { return vd_at(detnni_log_table[1], vd_bits(t)); }
+/* Of positive x = z 2^k, 1 <= z < 2, u nearest to z: f = z/u - 1 and k log(2) + log(u). At u = 2 and k = -1 that is
+   exactly 0. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion" /* in gcc 12's own macros, at -O0 */
+DETNNI_FN VQ DETNNI_N(apart)(VD x)
+{
+    VQ q;
+    VD k, z;
+    k.a = _mm512_maskz_getexp_pd(0xff, x.a);
+    k.b = _mm512_maskz_getexp_pd(0xff, x.b);
+    z.a = _mm512_maskz_getmant_pd(0xff, x.a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+    z.b = _mm512_maskz_getmant_pd(0xff, x.b, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+    q.t = vd_mad(z, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS));
+    q.v = vd_mad(k, vd_set(0.69314718055994529), DETNNI_N(log_step)(q.t));
+    q.r = vd_msb(z, DETNNI_N(inverse)(q.t), vd_set(1.0));
+    return q;
+}
+#pragma GCC diagnostic pop
 #else
 #define VX __m256i
 #define DETNNI_EXP_STEPS 11.541560327111707 /* 8 / log(2) */
-#define DETNNI_LOG_STEPS 7.0
-#define DETNNI_LOG_TABLE detnni_log_split
-#define DETNNI_MARGIN 0x20000
+#define DETNNI_LOG_STEPS 7.49
+#define DETNNI_MARGIN 0x20000 /* twice that is a power of two */
 DETNNI_FN VX DETNNI_N(magnitudes)(const float *x)
 {
     return _mm256_and_si256(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x7fffffff));
@@ -3923,16 +3931,39 @@ DETNNI_FN VX DETNNI_N(halves)(const uint64_t *table, VX i)
 {
     return _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const VX *)(const void *)table), i);
 }
-/* table[i mod 8] of a split table, 2^(k/8), of the integers i, k in the low bits of t */
-DETNNI_FN VD DETNNI_N(look)(const uint64_t *table, VD t)
-{
-    VX i = DETNNI_N(lows)(t);
-    return DETNNI_N(joined)(DETNNI_N(halves)(table, i), DETNNI_N(halves)(table + 4, i));
-}
+/* 2^(k/8); 1/u, to 20 bits, and its -log, of u = 1 + j/8; k and j the integers in the low bits of t, j < 8 */
 DETNNI_FN VD DETNNI_N(power)(VD t)
 {
     VX k = DETNNI_N(lows)(t), high = DETNNI_N(halves)(detnni_exp_split + 4, k);
     return DETNNI_N(joined)(DETNNI_N(halves)(detnni_exp_split, k), _mm256_add_epi32(high, _mm256_slli_epi32(k, 17)));
+}
+DETNNI_FN VD DETNNI_N(inverse)(VD t)
+{
+    VX high = _mm256_sub_epi32(DETNNI_N(halves)(detnni_log_inverse, DETNNI_N(lows)(t)), _mm256_set1_epi32(0x3ff00000));
+    return DETNNI_N(joined)(_mm256_setzero_si256(), high);
+}
+DETNNI_FN VD DETNNI_N(log_step)(VD t)
+{
+    VX j = DETNNI_N(lows)(t);
+    return DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
+}
+/* Of positive x, near u 2^k: f = x 2^-k / u - 1 and k log(2) + log(u). The high half of x, once j is rounded, has k +
+   1023 above j. */
+DETNNI_FN VQ DETNNI_N(apart)(VD x)
+{
+    VX high = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b), 0xdd)), j, c;
+    VD k;
+    VQ q;
+    high = _mm256_add_epi32(high, _mm256_set1_epi32(0x10000));
+    j = _mm256_srli_epi32(high, 17);
+    k = DETNNI_N(joined)(_mm256_srli_epi32(high, 20), _mm256_set1_epi32(0x43300000));
+    c = _mm256_and_si256(high, _mm256_set1_epi32((int)0xfff00000));
+    c = _mm256_sub_epi32(DETNNI_N(halves)(detnni_log_inverse, j), c);
+    q.r = vd_msb(x, DETNNI_N(joined)(_mm256_setzero_si256(), c), vd_set(1.0));
+    q.v = DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
+    q.v = vd_mad(vd_sub(k, vd_set(4503599627370496.0 + 1023.0)), vd_set(0.69314718055994529), q.v);
+    q.t = k;
+    return q;
 }
 DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
 {
@@ -3943,52 +3974,48 @@ DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
     return _mm256_movemask_ps(_mm256_castsi256_ps(low)) == 0;
 }
 DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d) { return vd_div(n, d); }
-DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
-{
-    VI b = vd_bits(x);
-    *k = vd_sub(vi_double(vi_or(vi_shr52(b), vi_set(0x4330000000000000u))), vd_set(4503599627370496.0 + 1023.0));
-    return vi_double(vi_or(vi_and(b, vi_set(0x000fffffffffffffu)), vi_set(0x3ff0000000000000u)));
-}
 #endif
 
-/* What the first half of a body hands to the second: integers in the low bits of t, the rest r, the input v */
-#define VQ DETNNI_N(vq)
-typedef struct { VD t, r, v; } VQ;
 /* c v = (k + r) log(2) / 16 (or / 8), k in t, r from -1/2 to 1/2 */
 DETNNI_FN VQ DETNNI_N(steps)(VD v, double c)
 {
     VQ q;
     q.t = vd_mad(v, vd_set(c * DETNNI_EXP_STEPS), vd_set(DETNNI_ROUND));
     q.r = vd_msb(v, vd_set(c * DETNNI_EXP_STEPS), vd_sub(q.t, vd_set(DETNNI_ROUND)));
-    q.v = v;
     return q;
 }
-/* e^(c v) = s + s r p, s = 2^(k/16) or 2^(k/8): returns s r. */
-DETNNI_FN VD DETNNI_N(quick_parts)(VQ q, VD *s, VD *p)
-{
-    *s = DETNNI_N(power)(q.t);
-#if DETNNI_ISA == DETNNI_ISA_AVX512
-    *p = vd_mad(vd_set(1.2715871178693357e-09), q.r, vd_set(1.4676387235591198e-07));
-    *p = vd_mad(*p, q.r, vd_set(1.355080778285091e-05));
-    *p = vd_mad(*p, q.r, vd_set(0.0009383847926299669));
-    *p = vd_mad(*p, q.r, vd_set(0.043321698784996443));
-#else
-    *p = vd_mad(vd_set(4.069079035777254e-08), q.r, vd_set(2.3483596748858592e-06));
-    *p = vd_mad(*p, q.r, vd_set(0.0001084064626620935));
-    *p = vd_mad(*p, q.r, vd_set(0.0037535391597603157));
-    *p = vd_mad(*p, q.r, vd_set(0.08664339756997541));
-#endif
-    return vd_mul(*s, q.r);
-}
+/* e^(c v) = s + s r p, s = 2^(k/16) or 2^(k/8) */
 DETNNI_FN VD DETNNI_N(quick_exp)(VQ q)
 {
-    VD s, p, sr = DETNNI_N(quick_parts)(q, &s, &p);
-    return vd_mad(sr, p, s);
+    VD s = DETNNI_N(power)(q.t), p;
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    p = vd_mad(vd_set(1.467648006650331e-07), q.r, vd_set(1.355120502781765e-05));
+    p = vd_mad(p, q.r, vd_set(0.0009383847924334672));
+    p = vd_mad(p, q.r, vd_set(0.04332169876019879));
+#else
+    p = vd_mad(vd_set(4.069079035777254e-08), q.r, vd_set(2.3483596748858592e-06));
+    p = vd_mad(p, q.r, vd_set(0.0001084064626620935));
+    p = vd_mad(p, q.r, vd_set(0.0037535391597603157));
+    p = vd_mad(p, q.r, vd_set(0.08664339756997541));
+#endif
+    return vd_mad(vd_mul(s, q.r), p, s);
 }
-DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q) /* keeps the sign of 0 */
+/* Keeps the sign of 0, and is as exact there: with AVX-512, another p. */
+DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q)
 {
-    VD s, p, sr = DETNNI_N(quick_parts)(q, &s, &p);
-    return vd_msb(sr, p, vd_sub(vd_set(1.0), s));
+    VD s = DETNNI_N(power)(q.t), p;
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    p = vd_mad(vd_set(1.2715871178693357e-09), q.r, vd_set(1.4676387235591198e-07));
+    p = vd_mad(p, q.r, vd_set(1.355080778285091e-05));
+    p = vd_mad(p, q.r, vd_set(0.0009383847926299669));
+    p = vd_mad(p, q.r, vd_set(0.043321698784996443));
+#else
+    p = vd_mad(vd_set(4.069079035777254e-08), q.r, vd_set(2.3483596748858592e-06));
+    p = vd_mad(p, q.r, vd_set(0.0001084064626620935));
+    p = vd_mad(p, q.r, vd_set(0.0037535391597603157));
+    p = vd_mad(p, q.r, vd_set(0.08664339756997541));
+#endif
+    return vd_msb(vd_mul(s, q.r), p, vd_sub(vd_set(1.0), s));
 }
 
 /* Each function in two halves: the second gives the values, and whether they are sure. 87: the results are normal
@@ -4008,7 +4035,7 @@ DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VQ q, VD *y)
 DETNNI_FN VQ DETNNI_N(silu_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
 DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quotient)(q.v, vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q)));
+    *y = DETNNI_N(quotient)(vd_load(x), vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q)));
     return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* from 2^-125 on x/2 is normal */
 }
 DETNNI_FN VQ DETNNI_N(expm1_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
@@ -4030,12 +4057,11 @@ DETNNI_FN VQ DETNNI_N(gelu_first)(const float *x)
 {
     VD v = vd_load(x);
     VQ q = DETNNI_N(steps)(vd_mul(v, v), -0.5);
-    q.v = v;
     return q;
 }
 DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
 {
-    VD v = q.v, a = DETNNI_N(abs)(v);
+    VD v = vd_load(in), a = DETNNI_N(abs)(v);
     VD x = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0))), x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
     VD y0 = vd_set(-4.189510911834833e-06), y1 = vd_set(-8.773551278812944e-07);
     VD y2 = vd_set(4.872022768626429e-07), y3 = vd_set(1.6672456457563738e-07);
@@ -4059,35 +4085,24 @@ DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
 /* log(1 + f) + base, |f| <= 1/30 or 1/14 */
 DETNNI_FN VD DETNNI_N(quick_log)(VD f, VD base)
 {
+    VD u = vd_mul(f, f);
 #if DETNNI_ISA == DETNNI_ISA_AVX512
-    VD q = vd_mad(vd_set(0.14230869358430458), f, vd_set(-0.16686028279864673));
-    q = vd_mad(q, f, vd_set(0.20000066723278342));
-    q = vd_mad(q, f, vd_set(-0.24999992476255243));
-    q = vd_mad(q, f, vd_set(0.33333333319878306));
-    q = vd_mad(q, f, vd_set(-0.50000000000434886));
+    VD p0 = vd_mad(vd_set(0.33333333319878306), f, vd_set(-0.50000000000434886));
+    VD p1 = vd_mad(vd_set(0.20000066723278342), f, vd_set(-0.24999992476255243));
+    VD p2 = vd_mad(vd_set(0.14230869358430458), f, vd_set(-0.16686028279864673));
 #else
-    VD q = vd_mad(vd_set(-0.12615559523675707), f, vd_set(0.14385455880517320));
-    q = vd_mad(q, f, vd_set(-0.16666239906575836));
-    q = vd_mad(q, f, vd_set(0.19999745100439070));
-    q = vd_mad(q, f, vd_set(-0.25000000523986521));
-    q = vd_mad(q, f, vd_set(0.33333333496043110));
-    q = vd_mad(q, f, vd_set(-0.49999999999892991));
+    VD p0 = vd_mad(vd_set(0.3333333338559353), f, vd_set(-0.5000000000030207));
+    VD p1 = vd_mad(vd_set(0.19999884509533142), f, vd_set(-0.24999998054614725));
+    VD p2 = vd_mad(vd_set(0.14351779355036295), f, vd_set(-0.16668390896046137));
+    p2 = vd_mad(vd_set(-0.12154254781020901), u, p2);
 #endif
-    return vd_mad(vd_mul(f, f), q, vd_add(f, base));
+    return vd_mad(u, vd_mad(vd_mad(p2, u, p1), u, p0), vd_add(f, base));
 }
-/* k log(2) + log(u) + log(1 + f): x = z 2^k, 1 <= z < 2, u = 1 + j/15 (or j/7) the nearest to z, f = z/u - 1. At u = 2
-   k log(2) + log(u) is exactly 0 for k = -1. */
-DETNNI_FN VQ DETNNI_N(log_first)(const float *x)
-{
-    VQ q;
-    q.r = DETNNI_N(split)(vd_load(x), &q.v);
-    q.t = vd_mad(q.r, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS));
-    return q;
-}
+/* log(1 + f) + k log(2) + log(u) */
+DETNNI_FN VQ DETNNI_N(log_first)(const float *x) { return DETNNI_N(apart)(vd_load(x)); }
 DETNNI_FN int DETNNI_N(log_quick)(const float *x, VQ q, VD *y)
 {
-    *y = vd_mad(q.v, vd_set(0.69314718055994529), DETNNI_N(look)(DETNNI_LOG_TABLE[1], q.t));
-    *y = DETNNI_N(quick_log)(vd_mad(q.r, DETNNI_N(look)(DETNNI_LOG_TABLE[0], q.t), vd_set(-1.0)), *y);
+    *y = DETNNI_N(quick_log)(q.r, q.v);
     return DETNNI_N(sure)(DETNNI_N(improper)(x), *y);
 }
 /* max(x, 0) + log(1 + e), e = exp(-|x|) */
@@ -4096,14 +4111,12 @@ DETNNI_FN VQ DETNNI_N(softplus_first)(const float *x)
     VD v = vd_load(x);
     VQ q = DETNNI_N(steps)(DETNNI_N(abs)(v), -1.0);
     q.r = DETNNI_N(quick_exp)(q);
-    q.v = v;
     return q;
 }
 DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VQ q, VD *y)
 {
     VD e = q.r, t = vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND));
-    VD c = DETNNI_N(look)(DETNNI_LOG_TABLE[0], t);
-    VD base = vd_add(vd_max(q.v, vd_set(0.0)), DETNNI_N(look)(DETNNI_LOG_TABLE[1], t));
+    VD c = DETNNI_N(inverse)(t), base = vd_add(vd_max(vd_load(x), vd_set(0.0)), DETNNI_N(log_step)(t));
     *y = DETNNI_N(quick_log)(vd_mad(e, c, vd_sub(c, vd_set(1.0))), base);
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
@@ -4210,7 +4223,6 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_MARGIN
 #undef DETNNI_LOG_STEPS
 #undef DETNNI_EXP_STEPS
-#undef DETNNI_LOG_TABLE
 #undef VX
 #undef VQ
 #undef DETNNI_ROUND
