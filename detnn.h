@@ -3112,6 +3112,7 @@ struct detnni_kernels {
 #define vd_div    DETNNI_N(vd_div)
 #define vd_mad    DETNNI_N(vd_mad)    /* a * b + c, rounded once or twice: no result may depend on it */
 #define vd_msb    DETNNI_N(vd_msb)    /* a * b - c */
+#define vd_nmad   DETNNI_N(vd_nmad)   /* c - a * b */
 #define vd_min    DETNNI_N(vd_min)    /* a < b ? a : b, so b where either is NaN */
 #define vd_max    DETNNI_N(vd_max)    /* a > b ? a : b */
 #define vd_lt     DETNNI_N(vd_lt)     /* a < b */
@@ -3207,6 +3208,7 @@ typedef struct { __mmask8 a, b; } VM;
 #define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm512_fmadd_pd
 #define r_msb          _mm512_fmsub_pd
+#define r_nmad         _mm512_fnmadd_pd
 #define r_min(x, y)    _mm512_maskz_min_pd(r_all, x, y)
 #define r_max(x, y)    _mm512_maskz_max_pd(r_all, x, y)
 #define r_lt(x, y)     _mm512_cmp_pd_mask(x, y, _CMP_LT_OQ)
@@ -3247,6 +3249,7 @@ typedef struct { __m256d a, b; } VM;
 #define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm256_fmadd_pd
 #define r_msb          _mm256_fmsub_pd
+#define r_nmad         _mm256_fnmadd_pd
 #define r_min          _mm256_min_pd
 #define r_max          _mm256_max_pd
 #define r_lt(x, y)     _mm256_cmp_pd(x, y, _CMP_LT_OQ)
@@ -3405,6 +3408,7 @@ DETNNI_2(VD, vd_div, VD, r_div)
 DETNNI_FN VD vd_mad(VD x, VD y, VD w) { VD z; z.a = r_mad(x.a, y.a, w.a); z.b = r_mad(x.b, y.b, w.b); return z; }
 #if DETNNI_QUICK
 DETNNI_FN VD vd_msb(VD x, VD y, VD w) { VD z; z.a = r_msb(x.a, y.a, w.a); z.b = r_msb(x.b, y.b, w.b); return z; }
+DETNNI_FN VD vd_nmad(VD x, VD y, VD w) { VD z; z.a = r_nmad(x.a, y.a, w.a); z.b = r_nmad(x.b, y.b, w.b); return z; }
 #endif
 DETNNI_2(VD, vd_min, VD, r_min)
 DETNNI_2(VD, vd_max, VD, r_max)
@@ -3443,6 +3447,7 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef r_div
 #undef r_mad
 #undef r_msb
+#undef r_nmad
 #undef r_min
 #undef r_max
 #undef r_lt
@@ -4018,8 +4023,8 @@ DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q)
     return vd_msb(vd_mul(s, q.r), p, vd_sub(vd_set(1.0), s));
 }
 
-/* Each function in two halves: the second gives the values, and whether they are sure. 87: the results are normal
-   numbers; beyond, too, s may overflow. */
+/* Each function in two parts or three: first, middle, and quick, which gives the values, and whether they are sure. 87:
+   the results are normal numbers; beyond, too, s may overflow. */
 DETNNI_FN VQ DETNNI_N(exp_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
 DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VQ q, VD *y)
 {
@@ -4027,15 +4032,21 @@ DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VQ q, VD *y)
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y); /* 87 */
 }
 DETNNI_FN VQ DETNNI_N(sigmoid_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
+DETNNI_FN VQ DETNNI_N(sigmoid_middle)(VQ q)
+{
+    q.v = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q));
+    return q;
+}
 DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quotient)(vd_set(1.0), vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q)));
+    *y = DETNNI_N(quotient)(vd_set(1.0), q.v);
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
-DETNNI_FN VQ DETNNI_N(silu_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
+DETNNI_FN VQ DETNNI_N(silu_first)(const float *x) { return DETNNI_N(sigmoid_first)(x); }
+DETNNI_FN VQ DETNNI_N(silu_middle)(VQ q) { return DETNNI_N(sigmoid_middle)(q); }
 DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quotient)(vd_load(x), vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q)));
+    *y = DETNNI_N(quotient)(vd_load(x), q.v);
     return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* from 2^-125 on x/2 is normal */
 }
 DETNNI_FN VQ DETNNI_N(expm1_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
@@ -4046,39 +4057,49 @@ DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VQ q, VD *y)
 }
 /* e / (e + 2), e = expm1(2 x) */
 DETNNI_FN VQ DETNNI_N(tanh_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 2.0); }
+DETNNI_FN VQ DETNNI_N(tanh_middle)(VQ q)
+{
+    q.v = DETNNI_N(quick_expm1)(q);
+    return q;
+}
 DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VQ q, VD *y)
 {
-    VD e = DETNNI_N(quick_expm1)(q);
-    *y = DETNNI_N(quotient)(e, vd_add(e, vd_set(2.0)));
+    *y = DETNNI_N(quotient)(q.v, vd_add(q.v, vd_set(2.0)));
     return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
 }
-/* As gelu above, with a polynomial that is shorter by five terms */
+/* As gelu above, with a polynomial that is shorter by five terms: max(x, 0) - |x| Phi(-|x|) */
 DETNNI_FN VQ DETNNI_N(gelu_first)(const float *x)
 {
-    VD v = vd_load(x);
+    VD v = vd_load(x), a = DETNNI_N(abs)(v);
     VQ q = DETNNI_N(steps)(vd_mul(v, v), -0.5);
+    q.v = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0)));
+    return q;
+}
+DETNNI_FN VQ DETNNI_N(gelu_middle)(VQ q)
+{
+    q.t = DETNNI_N(quick_exp)(q);
     return q;
 }
 DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
 {
-    VD v = vd_load(in), a = DETNNI_N(abs)(v);
-    VD x = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0))), x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
-    VD y0 = vd_set(-4.189510911834833e-06), y1 = vd_set(-8.773551278812944e-07);
-    VD y2 = vd_set(4.872022768626429e-07), y3 = vd_set(1.6672456457563738e-07);
-    y0 = vd_mad(y0, x4, vd_set(-0.0001871781457261221));
-    y1 = vd_mad(y1, x4, vd_set(-4.557808383059526e-05));
-    y2 = vd_mad(y2, x4, vd_set(2.8612470620604027e-05));
-    y3 = vd_mad(y3, x4, vd_set(4.689439112614916e-06));
-    y0 = vd_mad(y0, x4, vd_set(0.030864804141275105));
-    y1 = vd_mad(y1, x4, vd_set(-0.008492095906034544));
-    y2 = vd_mad(y2, x4, vd_set(0.0005075614699612997));
-    y3 = vd_mad(y3, x4, vd_set(0.0006388183182311286));
-    y0 = vd_mad(y0, x4, vd_set(0.0944106413019739));
-    y1 = vd_mad(y1, x4, vd_set(-0.17039772154865224));
-    y2 = vd_mad(y2, x4, vd_set(0.12437925533830457));
-    y3 = vd_mad(y3, x4, vd_set(-0.07170740732043733));
-    y0 = vd_mul(DETNNI_N(quick_exp)(q), vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0)));
-    *out = vd_mul(v, vd_sel(vd_lt(vd_set(0.0), v), vd_sub(vd_set(1.0), y0), y0));
+    VD v = vd_load(in), x = q.v, u = vd_mul(x, x);
+    VD y0 = vd_set(4.872022768626429e-07), y1 = vd_set(1.6672456457563738e-07);
+    y0 = vd_mad(y0, u, vd_set(-4.189510911834833e-06));
+    y1 = vd_mad(y1, u, vd_set(-8.773551278812944e-07));
+    y0 = vd_mad(y0, u, vd_set(2.8612470620604027e-05));
+    y1 = vd_mad(y1, u, vd_set(4.689439112614916e-06));
+    y0 = vd_mad(y0, u, vd_set(-0.0001871781457261221));
+    y1 = vd_mad(y1, u, vd_set(-4.557808383059526e-05));
+    y0 = vd_mad(y0, u, vd_set(0.0005075614699612997));
+    y1 = vd_mad(y1, u, vd_set(0.0006388183182311286));
+    y0 = vd_mad(y0, u, vd_set(0.030864804141275105));
+    y1 = vd_mad(y1, u, vd_set(-0.008492095906034544));
+    y0 = vd_mad(y0, u, vd_set(0.12437925533830457));
+    y1 = vd_mad(y1, u, vd_set(-0.07170740732043733));
+    y0 = vd_mad(y0, u, vd_set(0.0944106413019739));
+    y1 = vd_mad(y1, u, vd_set(-0.17039772154865224));
+    y0 = vd_mul(q.t, vd_mad(y1, x, y0));
+    *out = vd_nmad(DETNNI_N(abs)(v), y0, vd_max(vd_set(0.0), v)); /* max keeps -0 */
     return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out); /* 13 */
 }
 
@@ -4108,8 +4129,10 @@ DETNNI_FN int DETNNI_N(log_quick)(const float *x, VQ q, VD *y)
 /* max(x, 0) + log(1 + e), e = exp(-|x|) */
 DETNNI_FN VQ DETNNI_N(softplus_first)(const float *x)
 {
-    VD v = vd_load(x);
-    VQ q = DETNNI_N(steps)(DETNNI_N(abs)(v), -1.0);
+    return DETNNI_N(steps)(DETNNI_N(abs)(vd_load(x)), -1.0);
+}
+DETNNI_FN VQ DETNNI_N(softplus_middle)(VQ q)
+{
     q.r = DETNNI_N(quick_exp)(q);
     return q;
 }
@@ -4173,28 +4196,30 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
 }
 #define DETNNI_ARRAY(f) DETNNI_VECTOR(DETNNI_FN, f, f##_vector) DETNNI_VECTORS(f, \
     for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) DETNNI_N(f##_vector)(x, y);)
-/* The first half of a vector beside the second of the one before: the processor need not look as far ahead. */
-#define DETNNI_QUICK_ARRAY(f) DETNNI_VECTOR(DETNNI_FN0, f, f##_again) \
-DETNNI_FN void DETNNI_N(f##_vector)(const float *x, VQ q, float *y) \
-{ \
-    VD v; \
-    if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, q, &v))) DETNNI_N(f##_again)(x, y); \
-    else vd_store(y, v); \
-} \
+/* Each part of a body beside the next part of the vector before: a processor cannot look as far ahead as to the next
+   vector's first operations while it waits for the last of this one. */
+#define DETNNI_QUICK_ARRAY(f, start, advance) DETNNI_VECTOR(DETNNI_FN0, f, f##_again) \
 DETNNI_VECTORS(f, \
     if (n >= DETNNI_W) { \
+        VD v; \
         VQ q; \
         VQ next = DETNNI_N(f##_first)(x); \
-        for (; n >= 2 * DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) { \
+        start \
+        for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) { \
             q = next; \
-            next = DETNNI_N(f##_first)(x + DETNNI_W); \
-            DETNNI_N(f##_vector)(x, q, y); \
+            advance \
+            if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, q, &v))) DETNNI_N(f##_again)(x, y); \
+            else vd_store(y, v); \
         } \
-        DETNNI_N(f##_vector)(x, next, y); \
-        n -= DETNNI_W; \
-        x += DETNNI_W; \
-        y += DETNNI_W; \
     })
+#define DETNNI_IN_TWO(f) DETNNI_QUICK_ARRAY(f, , \
+            if (n >= 2 * DETNNI_W) next = DETNNI_N(f##_first)(x + DETNNI_W);)
+#define DETNNI_IN_THREE(f) DETNNI_QUICK_ARRAY(f, \
+        VQ third = next; \
+        next = DETNNI_N(f##_middle)(next); \
+        if (n >= 2 * DETNNI_W) third = DETNNI_N(f##_first)(x + DETNNI_W);, \
+            next = DETNNI_N(f##_middle)(third); \
+            if (n >= 3 * DETNNI_W) third = DETNNI_N(f##_first)(x + 2 * DETNNI_W);)
 #endif
 #if DETNNI_ISA == DETNNI_ISA_SCALAR && DETNN_INTEGER_FUNCTIONS
 #define DETNNI_INTEGER_ARRAY(f) \
@@ -4208,8 +4233,8 @@ DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
 DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #undef DETNNI_INTEGER_ARRAY
 #elif DETNNI_QUICK
-DETNNI_QUICK_ARRAY(exp) DETNNI_QUICK_ARRAY(log) DETNNI_QUICK_ARRAY(expm1) DETNNI_QUICK_ARRAY(tanh)
-DETNNI_QUICK_ARRAY(sigmoid) DETNNI_QUICK_ARRAY(softplus) DETNNI_QUICK_ARRAY(gelu) DETNNI_QUICK_ARRAY(silu)
+DETNNI_IN_TWO(exp) DETNNI_IN_TWO(log) DETNNI_IN_TWO(expm1)
+DETNNI_IN_THREE(tanh) DETNNI_IN_THREE(sigmoid) DETNNI_IN_THREE(softplus) DETNNI_IN_THREE(gelu) DETNNI_IN_THREE(silu)
 DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(gelu_grad) DETNNI_ARRAY(silu_grad)
 DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
@@ -4219,6 +4244,8 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_VECTOR
 #undef DETNNI_VECTORS
 #undef DETNNI_QUICK_ARRAY
+#undef DETNNI_IN_TWO
+#undef DETNNI_IN_THREE
 #undef DETNNI_QUICK
 #undef DETNNI_MARGIN
 #undef DETNNI_LOG_STEPS
@@ -6069,6 +6096,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef vd_lt
 #undef vd_mad
 #undef vd_msb
+#undef vd_nmad
 #undef vd_max
 #undef vd_min
 #undef vd_mul
