@@ -4103,6 +4103,31 @@ DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
     return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out); /* 13 */
 }
 
+/* As gelu_grad above, with a polynomial that is shorter by seven terms */
+DETNNI_FN VQ DETNNI_N(gelu_grad_first)(const float *x) { return DETNNI_N(gelu_first)(x); }
+DETNNI_FN VQ DETNNI_N(gelu_grad_middle)(VQ q) { return DETNNI_N(gelu_middle)(q); }
+DETNNI_FN int DETNNI_N(gelu_grad_quick)(const float *in, VQ q, VD *out)
+{
+    VD v = vd_load(in), x = q.v, u = vd_mul(x, x);
+    VD y0 = vd_set(2.3710784525928235e-07), y1 = vd_set(1.8747527810256738e-07);
+    y0 = vd_mad(y0, u, vd_set(-3.3592056200254394e-06));
+    y1 = vd_mad(y1, u, vd_set(-2.2146863438473127e-06));
+    y0 = vd_mad(y0, u, vd_set(1.7427039701418352e-05));
+    y1 = vd_mad(y1, u, vd_set(1.8091668476978616e-05));
+    y0 = vd_mad(y0, u, vd_set(0.00015461986567735867));
+    y1 = vd_mad(y1, u, vd_set(-0.0001857982925511521));
+    y0 = vd_mad(y0, u, vd_set(-0.009504950778907735));
+    y1 = vd_mad(y1, u, vd_set(0.001788263908336693));
+    y0 = vd_mad(y0, u, vd_set(-0.06046293675745822));
+    y1 = vd_mad(y1, u, vd_set(0.028083359754934905));
+    y0 = vd_mad(y0, u, vd_set(-0.4622112440496303));
+    y1 = vd_mad(y1, u, vd_set(0.10336589852515884));
+    q.v = vd_sub(vd_sub(DETNNI_N(abs)(v), vd_set(0.75179152469356447)), vd_set(-1.4956759177009883e-17));
+    y0 = vd_mul(vd_mul(q.t, q.v), vd_mad(y1, x, y0));
+    *out = vd_sel(vd_lt(v, vd_set(0.0)), y0, vd_sub(vd_set(1.0), y0));
+    return DETNNI_N(sure)(DETNNI_N(beyond)(in, 0x41500000), *out); /* 13 */
+}
+
 /* log(1 + f) + base, |f| <= 1/30 or 1/14 */
 DETNNI_FN VD DETNNI_N(quick_log)(VD f, VD base)
 {
@@ -4235,7 +4260,8 @@ DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #elif DETNNI_QUICK
 DETNNI_IN_TWO(exp) DETNNI_IN_TWO(log) DETNNI_IN_TWO(expm1)
 DETNNI_IN_THREE(tanh) DETNNI_IN_THREE(sigmoid) DETNNI_IN_THREE(softplus) DETNNI_IN_THREE(gelu) DETNNI_IN_THREE(silu)
-DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(gelu_grad) DETNNI_ARRAY(silu_grad)
+DETNNI_IN_THREE(gelu_grad)
+DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(silu_grad)
 DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
