@@ -3832,7 +3832,8 @@ typedef struct { VD t, r, v; } VQ;
 #define VX __mmask16 /* a mask of floats */
 #define DETNNI_EXP_STEPS 23.083120654223414 /* 16 / log(2) */
 #define DETNNI_LOG_STEPS 15.0
-#define DETNNI_MARGIN 0x8000 /* twice that is a power of two */
+#define DETNNI_MARGIN 0x8000
+#define DETNNI_MARGIN1 0x2000 /* of expm1 and tanh */
 /* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but 0 < x < infinity */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
@@ -3850,13 +3851,13 @@ DETNNI_FN VX DETNNI_N(improper)(const float *x)
     __m512i v = _mm512_sub_epi32(_mm512_loadu_si512(x), _mm512_set1_epi32(1));
     return _mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(0x7f7fffff));
 }
-/* No input is out, and no value near a middle: the low halves of the doubles tell. */
-DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
+/* No input is out, and no value within margin ulps, a power of two, of a middle: the low halves of the doubles tell. */
+DETNNI_FN int DETNNI_N(sure)(VX m, VD y, int margin)
 {
     __m512 a = _mm512_castpd_ps(y.a), b = _mm512_castpd_ps(y.b);
     __m512i low = _mm512_castps_si512(_mm512_maskz_shuffle_ps(0xffff, a, b, 0x88));
-    low = _mm512_add_epi32(low, _mm512_set1_epi32(0x10000000 + DETNNI_MARGIN));
-    return _mm512_kortestz(m, _mm512_testn_epi32_mask(low, _mm512_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN)));
+    low = _mm512_add_epi32(low, _mm512_set1_epi32(0x10000000 + margin));
+    return _mm512_kortestz(m, _mm512_testn_epi32_mask(low, _mm512_set1_epi32(0x20000000 - 2 * margin)));
 }
 /* n / d from r = (1 - e) / d, |e| < 2^-14, with an error of e^3. Of a power of two r is exact: -0 / 2 = -0. */
 DETNNI_FN __m512d DETNNI_N(quotient1)(__m512d n, __m512d d)
@@ -3900,7 +3901,8 @@ DETNNI_FN VQ DETNNI_N(apart)(VD x)
 #define VX __m256i
 #define DETNNI_EXP_STEPS 11.541560327111707 /* 8 / log(2) */
 #define DETNNI_LOG_STEPS 7.49
-#define DETNNI_MARGIN 0x20000 /* twice that is a power of two */
+#define DETNNI_MARGIN 0x4000
+#define DETNNI_MARGIN1 0x20000 /* of expm1 and tanh */
 DETNNI_FN VX DETNNI_N(magnitudes)(const float *x)
 {
     return _mm256_and_si256(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x7fffffff));
@@ -3970,11 +3972,11 @@ DETNNI_FN VQ DETNNI_N(apart)(VD x)
     q.t = k;
     return q;
 }
-DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
+DETNNI_FN int DETNNI_N(sure)(VX m, VD y, int margin)
 {
     VX low = DETNNI_N(lows)(y);
-    low = _mm256_add_epi32(low, _mm256_set1_epi32(0x10000000 + DETNNI_MARGIN));
-    low = _mm256_and_si256(low, _mm256_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN));
+    low = _mm256_add_epi32(low, _mm256_set1_epi32(0x10000000 + margin));
+    low = _mm256_and_si256(low, _mm256_set1_epi32(0x20000000 - 2 * margin));
     low = _mm256_or_si256(m, _mm256_cmpeq_epi32(low, _mm256_setzero_si256()));
     return _mm256_movemask_ps(_mm256_castsi256_ps(low)) == 0;
 }
@@ -4029,7 +4031,7 @@ DETNNI_FN VQ DETNNI_N(exp_first)(const float *x) { return DETNNI_N(steps)(vd_loa
 DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VQ q, VD *y)
 {
     *y = DETNNI_N(quick_exp)(q);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y); /* 87 */
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN); /* 87 */
 }
 DETNNI_FN VQ DETNNI_N(sigmoid_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
 DETNNI_FN VQ DETNNI_N(sigmoid_middle)(VQ q)
@@ -4040,20 +4042,20 @@ DETNNI_FN VQ DETNNI_N(sigmoid_middle)(VQ q)
 DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VQ q, VD *y)
 {
     *y = DETNNI_N(quotient)(vd_set(1.0), q.v);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN);
 }
 DETNNI_FN VQ DETNNI_N(silu_first)(const float *x) { return DETNNI_N(sigmoid_first)(x); }
 DETNNI_FN VQ DETNNI_N(silu_middle)(VQ q) { return DETNNI_N(sigmoid_middle)(q); }
 DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VQ q, VD *y)
 {
     *y = DETNNI_N(quotient)(vd_load(x), q.v);
-    return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* from 2^-125 on x/2 is normal */
+    return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y, DETNNI_MARGIN); /* 2^-125: x/2 is normal */
 }
 DETNNI_FN VQ DETNNI_N(expm1_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
 DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VQ q, VD *y)
 {
     *y = DETNNI_N(quick_expm1)(q);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN1);
 }
 /* e / (e + 2), e = expm1(2 x) */
 DETNNI_FN VQ DETNNI_N(tanh_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 2.0); }
@@ -4065,7 +4067,7 @@ DETNNI_FN VQ DETNNI_N(tanh_middle)(VQ q)
 DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VQ q, VD *y)
 {
     *y = DETNNI_N(quotient)(q.v, vd_add(q.v, vd_set(2.0)));
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN1);
 }
 /* As gelu above, with a polynomial that is shorter by five terms: max(x, 0) - |x| Phi(-|x|) */
 DETNNI_FN VQ DETNNI_N(gelu_first)(const float *x)
@@ -4100,7 +4102,7 @@ DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
     y1 = vd_mad(y1, u, vd_set(-0.17039772154865224));
     y0 = vd_mul(q.t, vd_mad(y1, x, y0));
     *out = vd_nmad(DETNNI_N(abs)(v), y0, vd_max(vd_set(0.0), v)); /* max keeps -0 */
-    return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out); /* 13 */
+    return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out, DETNNI_MARGIN); /* 13 */
 }
 
 /* As gelu_grad above, with a polynomial that is shorter by seven terms */
@@ -4125,7 +4127,7 @@ DETNNI_FN int DETNNI_N(gelu_grad_quick)(const float *in, VQ q, VD *out)
     q.v = vd_sub(vd_sub(DETNNI_N(abs)(v), vd_set(0.75179152469356447)), vd_set(-1.4956759177009883e-17));
     y0 = vd_mul(vd_mul(q.t, q.v), vd_mad(y1, x, y0));
     *out = vd_sel(vd_lt(v, vd_set(0.0)), y0, vd_sub(vd_set(1.0), y0));
-    return DETNNI_N(sure)(DETNNI_N(beyond)(in, 0x41500000), *out); /* 13 */
+    return DETNNI_N(sure)(DETNNI_N(beyond)(in, 0x41500000), *out, DETNNI_MARGIN); /* 13 */
 }
 
 /* log(1 + f) + base, |f| <= 1/30 or 1/14 */
@@ -4149,7 +4151,7 @@ DETNNI_FN VQ DETNNI_N(log_first)(const float *x) { return DETNNI_N(apart)(vd_loa
 DETNNI_FN int DETNNI_N(log_quick)(const float *x, VQ q, VD *y)
 {
     *y = DETNNI_N(quick_log)(q.r, q.v);
-    return DETNNI_N(sure)(DETNNI_N(improper)(x), *y);
+    return DETNNI_N(sure)(DETNNI_N(improper)(x), *y, DETNNI_MARGIN);
 }
 /* max(x, 0) + log(1 + e), e = exp(-|x|) */
 DETNNI_FN VQ DETNNI_N(softplus_first)(const float *x)
@@ -4166,7 +4168,7 @@ DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VQ q, VD *y)
     VD e = q.r, t = vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND));
     VD c = DETNNI_N(inverse)(t), base = vd_add(vd_max(vd_load(x), vd_set(0.0)), DETNNI_N(log_step)(t));
     *y = DETNNI_N(quick_log)(vd_mad(e, c, vd_sub(c, vd_set(1.0))), base);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN);
 }
 #endif
 
@@ -4274,6 +4276,7 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_IN_THREE
 #undef DETNNI_QUICK
 #undef DETNNI_MARGIN
+#undef DETNNI_MARGIN1
 #undef DETNNI_LOG_STEPS
 #undef DETNNI_EXP_STEPS
 #undef VX
