@@ -3833,7 +3833,7 @@ typedef struct { VD t, r, v; } VQ;
 #define DETNNI_EXP_STEPS 23.083120654223414 /* 16 / log(2) */
 #define DETNNI_LOG_STEPS 15.0
 #define DETNNI_MARGIN 0x8000
-#define DETNNI_MARGIN1 0x2000 /* of expm1 and tanh */
+#define DETNNI_MARGIN1 0x2000 /* of expm1, tanh and silu_grad */
 /* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but 0 < x < infinity */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
@@ -3902,7 +3902,7 @@ DETNNI_FN VQ DETNNI_N(apart)(VD x)
 #define DETNNI_EXP_STEPS 11.541560327111707 /* 8 / log(2) */
 #define DETNNI_LOG_STEPS 7.49
 #define DETNNI_MARGIN 0x4000
-#define DETNNI_MARGIN1 0x20000 /* of expm1 and tanh */
+#define DETNNI_MARGIN1 0x20000 /* of expm1, tanh and silu_grad */
 DETNNI_FN VX DETNNI_N(magnitudes)(const float *x)
 {
     return _mm256_and_si256(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x7fffffff));
@@ -3991,38 +3991,40 @@ DETNNI_FN VQ DETNNI_N(steps)(VD v, double c)
     q.r = vd_msb(v, vd_set(c * DETNNI_EXP_STEPS), vd_sub(q.t, vd_set(DETNNI_ROUND)));
     return q;
 }
-/* e^(c v) = s + s r p, s = 2^(k/16) or 2^(k/8) */
+/* e^(c v) = s + s r p: s = 2^(k/16) or 2^(k/8), p of r. The longer p is as exact beside e^(c v) - 1. */
+DETNNI_FN VD DETNNI_N(quick_p1)(VD r)
+{
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    VD p = vd_mad(vd_set(1.2715871178693357e-09), r, vd_set(1.4676387235591198e-07));
+    p = vd_mad(p, r, vd_set(1.355080778285091e-05));
+    p = vd_mad(p, r, vd_set(0.0009383847926299669));
+    return vd_mad(p, r, vd_set(0.043321698784996443));
+#else
+    VD p = vd_mad(vd_set(4.069079035777254e-08), r, vd_set(2.3483596748858592e-06));
+    p = vd_mad(p, r, vd_set(0.0001084064626620935));
+    p = vd_mad(p, r, vd_set(0.0037535391597603157));
+    return vd_mad(p, r, vd_set(0.08664339756997541));
+#endif
+}
+DETNNI_FN VD DETNNI_N(quick_p)(VD r)
+{
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    VD p = vd_mad(vd_set(1.467648006650331e-07), r, vd_set(1.355120502781765e-05));
+    p = vd_mad(p, r, vd_set(0.0009383847924334672));
+    return vd_mad(p, r, vd_set(0.04332169876019879));
+#else
+    return DETNNI_N(quick_p1)(r);
+#endif
+}
 DETNNI_FN VD DETNNI_N(quick_exp)(VQ q)
 {
-    VD s = DETNNI_N(power)(q.t), p;
-#if DETNNI_ISA == DETNNI_ISA_AVX512
-    p = vd_mad(vd_set(1.467648006650331e-07), q.r, vd_set(1.355120502781765e-05));
-    p = vd_mad(p, q.r, vd_set(0.0009383847924334672));
-    p = vd_mad(p, q.r, vd_set(0.04332169876019879));
-#else
-    p = vd_mad(vd_set(4.069079035777254e-08), q.r, vd_set(2.3483596748858592e-06));
-    p = vd_mad(p, q.r, vd_set(0.0001084064626620935));
-    p = vd_mad(p, q.r, vd_set(0.0037535391597603157));
-    p = vd_mad(p, q.r, vd_set(0.08664339756997541));
-#endif
-    return vd_mad(vd_mul(s, q.r), p, s);
+    VD s = DETNNI_N(power)(q.t);
+    return vd_mad(vd_mul(s, q.r), DETNNI_N(quick_p)(q.r), s);
 }
-/* Keeps the sign of 0, and is as exact there: with AVX-512, another p. */
-DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q)
+DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q) /* keeps the sign of 0 */
 {
-    VD s = DETNNI_N(power)(q.t), p;
-#if DETNNI_ISA == DETNNI_ISA_AVX512
-    p = vd_mad(vd_set(1.2715871178693357e-09), q.r, vd_set(1.4676387235591198e-07));
-    p = vd_mad(p, q.r, vd_set(1.355080778285091e-05));
-    p = vd_mad(p, q.r, vd_set(0.0009383847926299669));
-    p = vd_mad(p, q.r, vd_set(0.043321698784996443));
-#else
-    p = vd_mad(vd_set(4.069079035777254e-08), q.r, vd_set(2.3483596748858592e-06));
-    p = vd_mad(p, q.r, vd_set(0.0001084064626620935));
-    p = vd_mad(p, q.r, vd_set(0.0037535391597603157));
-    p = vd_mad(p, q.r, vd_set(0.08664339756997541));
-#endif
-    return vd_msb(vd_mul(s, q.r), p, vd_sub(vd_set(1.0), s));
+    VD s = DETNNI_N(power)(q.t);
+    return vd_msb(vd_mul(s, q.r), DETNNI_N(quick_p1)(q.r), vd_sub(vd_set(1.0), s));
 }
 
 /* Each function in two parts or three: first, middle, and quick, which gives the values, and whether they are sure. 87:
@@ -4128,6 +4130,23 @@ DETNNI_FN int DETNNI_N(gelu_grad_quick)(const float *in, VQ q, VD *out)
     y0 = vd_mul(vd_mul(q.t, q.v), vd_mad(y1, x, y0));
     *out = vd_sel(vd_lt(v, vd_set(0.0)), y0, vd_sub(vd_set(1.0), y0));
     return DETNNI_N(sure)(DETNNI_N(beyond)(in, 0x41500000), *out, DETNNI_MARGIN); /* 13 */
+}
+
+/* As silu_grad above. Near the root, where e is not exact enough for the difference n, nothing is sure. */
+DETNNI_FN VQ DETNNI_N(silu_grad_first)(const float *x) { return DETNNI_N(steps)(DETNNI_N(abs)(vd_load(x)), -1.0); }
+DETNNI_FN VQ DETNNI_N(silu_grad_middle)(VQ q)
+{
+    VD s = DETNNI_N(power)(q.t);
+    q.v = vd_mad(vd_mul(s, q.r), DETNNI_N(quick_p1)(q.r), s);
+    return q;
+}
+DETNNI_FN int DETNNI_N(silu_grad_quick)(const float *x, VQ q, VD *y)
+{
+    VD v = vd_load(x), d = vd_add(vd_set(1.0), q.v), n = vd_sub(d, DETNNI_N(abs)(v));
+    VX root = DETNNI_N(beyond)(x, 0x3fa1eb85) & ~DETNNI_N(beyond)(x, 0x3fa56042); /* 1.265 to 1.292 */
+    *y = DETNNI_N(quotient)(vd_mul(q.v, n), vd_mul(d, d));
+    *y = vd_sel(vd_lt(v, vd_set(0.0)), *y, vd_sub(vd_set(1.0), *y));
+    return DETNNI_N(sure)((VX)(DETNNI_N(beyond)(x, 0x42ae0000) | root), *y, DETNNI_MARGIN1);
 }
 
 /* log(1 + f) + base, |f| <= 1/30 or 1/14 */
@@ -4262,9 +4281,8 @@ DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #elif DETNNI_QUICK
 DETNNI_IN_TWO(exp) DETNNI_IN_TWO(log) DETNNI_IN_TWO(expm1)
 DETNNI_IN_THREE(tanh) DETNNI_IN_THREE(sigmoid) DETNNI_IN_THREE(softplus) DETNNI_IN_THREE(gelu) DETNNI_IN_THREE(silu)
-DETNNI_IN_THREE(gelu_grad)
-DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(silu_grad)
-DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
+DETNNI_IN_THREE(gelu_grad) DETNNI_IN_THREE(silu_grad)
+DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
 #endif
