@@ -1073,10 +1073,9 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Tried against MPFR (make prove) on 2026-11-21, gcc 12.2, on a Xeon with
-   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (1 to 2 minutes of processor time for a function); SSE2 for
-   exp, log and expm1; scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without
-   fma); scalar with fma up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones,
-   the rest of SSE2, NEON.
+   AVX-512. On all 2^32 inputs, 0 wrong: AVX2, AVX-512 and SSE2 (1 to 2 minutes of processor time for a function);
+   scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma); scalar with fma
+   up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones, NEON.
 
    How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
    once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
@@ -1085,13 +1084,16 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
    the contraction of a * b + c.
 
-   With AVX2 and AVX-512, exp, log, expm1, tanh, sigmoid, softplus, gelu and silu first try values of less precision, M
-   = 2^-36 and 2^-39. Where every value of a vector is further than M from a middle, and no input is a special case
-   (|x| >= 87, a subnormal result), rounding them is right; else the vector is computed as above. Their errors: e^x = s
-   (1 + r Q(r)), with s from a table of 8 or 16, is right to 2^-36.06 and 2^-41.09 of itself and of e^x - 1, log(1 + f)
-   to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1 (proven by Sollya's supnorm; rounding adds less than 2^-45). A
-   quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42. Neither quotient nor logarithm
-   magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu) at worst.
+   With AVX2 and AVX-512, all but log1p, erf, sin2pi and cos2pi first try values of less precision: M = 2^-36 and
+   2^-40 for expm1, tanh and silu_grad, 2^-39 and 2^-38 for the others. Where every value of a vector is further than
+   M of itself from a middle, and no input is a special case (|x| >= 87, a subnormal result, x near silu_grad's
+   root), rounding them is right; else the vector is computed as above. Their errors: e^x = s (1 + r p(r)), with s
+   from a table of 8 or 16, is right to 2^-40.6 and 2^-38.5, the p of expm1 to 2^-36.06 and 2^-41.09 of itself; log(1
+   + f) to 2^-40.7 and 2^-42.6, gelu's polynomial to 2^-43.1, gelu_grad's to 2^-41.2 (proven by Sollya's supnorm;
+   rounding adds less than 2^-45). A quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to
+   2^-42. Beside its root silu_grad magnifies the error of e^x by 2^4.1, gelu's polynomial that of its argument by
+   2^0.7, tanh, where p's counts, that of e^x - 1 by 2^0.03; nothing else magnifies any. In all, 2^-36.03 and 2^-40.4
+   (tanh) for the first three, 2^-39.6 (softplus) and 2^-38.3 (gelu) for the others.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
    silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
@@ -3818,10 +3820,10 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
     return y;
 }
 
-/* ---- Quick bodies, for AVX2 and AVX-512: shorter polynomials and no long division. Their relative error is below
-   2^-36 and 2^-39 (section 5), DETNNI_MARGIN ulps at most. A vector is sure where its inputs lie in the range
-   that the body is for, and no value is as near to a middle as that. Where not, about one vector in 250 or
-   in 1000 of common inputs, the bodies above compute it again. ---- */
+/* ---- Quick bodies, for AVX2 and AVX-512: shorter polynomials and no long division. Their errors (section 5) are
+   smaller than DETNNI_MARGIN ulps, or DETNNI_MARGIN1 for some. A vector is sure where its inputs lie in the range that
+   the body is for, and no value is as near to a middle as that. Where not, about one vector in 250 to 4000 of common
+   inputs, the bodies above compute it again. ---- */
 #if DETNNI_QUICK
 
 /* What the first half of a body hands to the second: integers in the low bits of t, the rest r, another value v */
