@@ -3836,7 +3836,7 @@ typedef struct { VD t, r, v; } VQ;
 #define DETNNI_LOG_STEPS 15.0
 #define DETNNI_MARGIN 0x8000
 #define DETNNI_MARGIN1 0x2000 /* of expm1, tanh and silu_grad */
-/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but 0 < x < infinity */
+/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but -1 < x < infinity, but 0 < x < infinity */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
     __m512i v = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fffffff));
@@ -3847,6 +3847,12 @@ DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
     __m512i v = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fffffff));
     __m512i above = _mm512_sub_epi32(v, _mm512_set1_epi32((int)a));
     return _mm512_mask_cmpge_epu32_mask(_mm512_test_epi32_mask(v, v), above, _mm512_set1_epi32((int)(b - a)));
+}
+DETNNI_FN VX DETNNI_N(improper1p)(const float *x)
+{
+    __m512 v = _mm512_loadu_ps(x);
+    return _mm512_cmp_ps_mask(v, _mm512_set1_ps(-1.0f), _CMP_NGT_UQ)
+         | _mm512_cmp_ps_mask(v, _mm512_set1_ps(detnni_float(0x7f800000)), _CMP_NLT_UQ);
 }
 DETNNI_FN VX DETNNI_N(improper)(const float *x)
 {
@@ -3881,8 +3887,8 @@ DETNNI_FN VD DETNNI_N(power)(VD t)
 }
 DETNNI_FN VD DETNNI_N(inverse)(VD t) { return vd_at(detnni_log_table[0], vd_bits(t)); }
 DETNNI_FN VD DETNNI_N(log_step)(VD t) { return vd_at(detnni_log_table[1], vd_bits(t)); }
-/* Of positive x = z 2^k, 1 <= z < 2, u nearest to z: f = z/u - 1 and k log(2) + log(u). At u = 2 and k = -1 that is
-   exactly 0. */
+/* Of positive x = z 2^k, 1 <= z < 2, u nearest to z: r = z/u - 1, v = k log(2) + log(u) and t = 2^-k / u. At u = 2 and
+   k = -1 v is exactly 0. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion" /* in gcc 12's own macros, at -O0 */
 DETNNI_FN VQ DETNNI_N(apart)(VD x)
@@ -3895,7 +3901,11 @@ DETNNI_FN VQ DETNNI_N(apart)(VD x)
     z.b = _mm512_maskz_getmant_pd(0xff, x.b, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
     q.t = vd_mad(z, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS));
     q.v = vd_mad(k, vd_set(0.69314718055994529), DETNNI_N(log_step)(q.t));
-    q.r = vd_msb(z, DETNNI_N(inverse)(q.t), vd_set(1.0));
+    q.t = DETNNI_N(inverse)(q.t);
+    q.r = vd_msb(z, q.t, vd_set(1.0));
+    k = vd_sub(vd_set(0.0), k);
+    q.t.a = _mm512_maskz_scalef_pd(0xff, q.t.a, k.a);
+    q.t.b = _mm512_maskz_scalef_pd(0xff, q.t.b, k.b);
     return q;
 }
 #pragma GCC diagnostic pop
@@ -3918,6 +3928,12 @@ DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
     VX v = DETNNI_N(magnitudes)(x), m = _mm256_cmpgt_epi32(v, _mm256_set1_epi32((int)b - 1));
     VX nonzero = _mm256_cmpgt_epi32(v, _mm256_setzero_si256());
     return _mm256_or_si256(m, _mm256_and_si256(nonzero, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)a), v)));
+}
+DETNNI_FN VX DETNNI_N(improper1p)(const float *x)
+{
+    __m256 v = _mm256_loadu_ps(x);
+    return _mm256_castps_si256(_mm256_or_ps(_mm256_cmp_ps(v, _mm256_set1_ps(-1.0f), _CMP_NGT_UQ),
+                                            _mm256_cmp_ps(v, _mm256_set1_ps(detnni_float(0x7f800000)), _CMP_NLT_UQ)));
 }
 DETNNI_FN VX DETNNI_N(improper)(const float *x)
 {
@@ -3956,8 +3972,8 @@ DETNNI_FN VD DETNNI_N(log_step)(VD t)
     VX j = DETNNI_N(lows)(t);
     return DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
 }
-/* Of positive x, near u 2^k: f = x 2^-k / u - 1 and k log(2) + log(u). The high half of x, once j is rounded, has k +
-   1023 above j. */
+/* Of positive x, near u 2^k: t = 2^-k / u, r = x t - 1 and v = k log(2) + log(u). The high half of x, once j is rounded,
+   has k + 1023 above j. */
 DETNNI_FN VQ DETNNI_N(apart)(VD x)
 {
     VX high = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b), 0xdd)), j, c;
@@ -3968,10 +3984,10 @@ DETNNI_FN VQ DETNNI_N(apart)(VD x)
     k = DETNNI_N(joined)(_mm256_srli_epi32(high, 20), _mm256_set1_epi32(0x43300000));
     c = _mm256_and_si256(high, _mm256_set1_epi32((int)0xfff00000));
     c = _mm256_sub_epi32(DETNNI_N(halves)(detnni_log_inverse, j), c);
-    q.r = vd_msb(x, DETNNI_N(joined)(_mm256_setzero_si256(), c), vd_set(1.0));
+    q.t = DETNNI_N(joined)(_mm256_setzero_si256(), c);
+    q.r = vd_msb(x, q.t, vd_set(1.0));
     q.v = DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
     q.v = vd_mad(vd_sub(k, vd_set(4503599627370496.0 + 1023.0)), vd_set(0.69314718055994529), q.v);
-    q.t = k;
     return q;
 }
 DETNNI_FN int DETNNI_N(sure)(VX m, VD y, int margin)
@@ -4174,6 +4190,19 @@ DETNNI_FN int DETNNI_N(log_quick)(const float *x, VQ q, VD *y)
     *y = DETNNI_N(quick_log)(q.r, q.v);
     return DETNNI_N(sure)(DETNNI_N(improper)(x), *y, DETNNI_MARGIN);
 }
+/* The same of d = 1 + x, whose rounding error is added to f */
+DETNNI_FN VQ DETNNI_N(log1p_first)(const float *x)
+{
+    VD v = vd_load(x), d = vd_add(vd_set(1.0), v);
+    VQ q = DETNNI_N(apart)(d);
+    q.r = vd_mad(vd_sub(v, vd_sub(d, vd_set(1.0))), q.t, q.r);
+    return q;
+}
+DETNNI_FN int DETNNI_N(log1p_quick)(const float *x, VQ q, VD *y)
+{
+    *y = vd_or(DETNNI_N(quick_log)(q.r, q.v), DETNNI_N(sign)(vd_load(x)));
+    return DETNNI_N(sure)(DETNNI_N(improper1p)(x), *y, DETNNI_MARGIN);
+}
 /* max(x, 0) + log(1 + e), e = exp(-|x|) */
 DETNNI_FN VQ DETNNI_N(softplus_first)(const float *x)
 {
@@ -4281,10 +4310,10 @@ DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
 DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #undef DETNNI_INTEGER_ARRAY
 #elif DETNNI_QUICK
-DETNNI_IN_TWO(exp) DETNNI_IN_TWO(log) DETNNI_IN_TWO(expm1)
+DETNNI_IN_TWO(exp) DETNNI_IN_TWO(log) DETNNI_IN_TWO(expm1) DETNNI_IN_TWO(log1p)
 DETNNI_IN_THREE(tanh) DETNNI_IN_THREE(sigmoid) DETNNI_IN_THREE(softplus) DETNNI_IN_THREE(gelu) DETNNI_IN_THREE(silu)
 DETNNI_IN_THREE(gelu_grad) DETNNI_IN_THREE(silu_grad)
-DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
+DETNNI_ARRAY(erf) DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
 #endif
