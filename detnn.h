@@ -3867,17 +3867,14 @@ DETNNI_FN int DETNNI_N(sure)(VX m, VD y, int margin)
     low = _mm512_add_epi32(low, _mm512_set1_epi32(0x10000000 + margin));
     return _mm512_kortestz(m, _mm512_testn_epi32_mask(low, _mm512_set1_epi32(0x20000000 - 2 * margin)));
 }
-/* n / d from r = (1 - e) / d, |e| < 2^-14, with an error of e^3. Of a power of two r is exact: -0 / 2 = -0. */
-DETNNI_FN __m512d DETNNI_N(quotient1)(__m512d n, __m512d d)
-{
-    __m512d r = _mm512_maskz_rcp14_pd(0xff, d), q = n * r, e = _mm512_fnmadd_pd(d, r, _mm512_set1_pd(1.0));
-    return _mm512_fmadd_pd(q, _mm512_fmadd_pd(e, e, e), q);
-}
+/* n / d: one reciprocal for both halves, from r = (1 - e) / d, |e| < 2^-14, with an error of e^3 */
 DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d)
 {
+    __m512d both = d.a * d.b, r = _mm512_maskz_rcp14_pd(0xff, both), e = _mm512_fnmadd_pd(both, r, _mm512_set1_pd(1.0));
     VD q;
-    q.a = DETNNI_N(quotient1)(n.a, d.a);
-    q.b = DETNNI_N(quotient1)(n.b, d.b);
+    r = _mm512_fmadd_pd(r, _mm512_fmadd_pd(e, e, e), r);
+    q.a = n.a * d.b * r;
+    q.b = n.b * d.a * r;
     return q;
 }
 /* 2^(k/16); 1/u and log(u) of u = 1 + j/15; k and j the integers in the low bits of t */
