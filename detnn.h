@@ -1084,16 +1084,16 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
    the contraction of a * b + c.
 
-   With AVX2 and AVX-512, all but log1p, erf, sin2pi and cos2pi first try values of less precision: M = 2^-36 and
-   2^-40 for expm1, tanh and silu_grad, 2^-39 and 2^-38 for the others. Where every value of a vector is further than
-   M of itself from a middle, and no input is a special case (|x| >= 87, a subnormal result, x near silu_grad's
-   root), rounding them is right; else the vector is computed as above. Their errors: e^x = s (1 + r p(r)), with s
-   from a table of 8 or 16, is right to 2^-40.6 and 2^-38.5, the p of expm1 to 2^-36.06 and 2^-41.09 of itself; log(1
-   + f) to 2^-40.7 and 2^-42.6, gelu's polynomial to 2^-43.1, gelu_grad's to 2^-41.2 (proven by Sollya's supnorm;
-   rounding adds less than 2^-45). A quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to
-   2^-42. Beside its root silu_grad magnifies the error of e^x by 2^4.1, gelu's polynomial that of its argument by
-   2^0.7, tanh, where p's counts, that of e^x - 1 by 2^0.03; nothing else magnifies any. In all, 2^-36.03 and 2^-40.4
-   (tanh) for the first three, 2^-39.6 (softplus) and 2^-38.3 (gelu) for the others.
+   With AVX2 and AVX-512, all but erf, sin2pi and cos2pi first try values of less precision: M = 2^-36 and 2^-40 for
+   expm1, tanh and silu_grad, 2^-39 and 2^-38 for the others. Where every value of a vector is further than M of
+   itself from a middle, and no input is a special case (|x| >= 87, a subnormal result, x near silu_grad's root),
+   rounding them is right; else the vector is computed as above. Their errors: e^x = s (1 + r p(r)), with s from a
+   table of 8 or 16, is right to 2^-40.6 and 2^-38.5, the p of expm1 to 2^-36.06 and 2^-41.09 of itself; log(1 + f)
+   to 2^-40.7 and 2^-42.6, gelu's polynomial to 2^-43.1, gelu_grad's to 2^-41.2 (proven by Sollya's supnorm; rounding
+   adds less than 2^-45). A quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42.
+   Beside its root silu_grad magnifies the error of e^x by 2^4.1, gelu's polynomial that of its argument by 2^0.7,
+   tanh, where p's counts, that of e^x - 1 by 2^0.03; nothing else magnifies any. In all, 2^-36.03 and 2^-40.4 (tanh)
+   for the first three, 2^-39.6 (softplus) and 2^-38.3 (gelu) for the others.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
    silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
@@ -3912,6 +3912,7 @@ DETNNI_FN VQ DETNNI_N(apart)(VD x)
 #define DETNNI_LOG_STEPS 7.49
 #define DETNNI_MARGIN 0x4000
 #define DETNNI_MARGIN1 0x20000 /* of expm1, tanh and silu_grad */
+/* The same with AVX2 */
 DETNNI_FN VX DETNNI_N(magnitudes)(const float *x)
 {
     return _mm256_and_si256(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x7fffffff));
