@@ -3836,7 +3836,8 @@ typedef struct { VD t, r, v; } VQ;
 #define DETNNI_LOG_STEPS 15.0
 #define DETNNI_MARGIN 0x8000
 #define DETNNI_MARGIN1 0x2000 /* of expm1, tanh and silu_grad */
-/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but -1 < x < infinity, but 0 < x < infinity */
+/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but -1 < x < infinity, but 0 < x <
+   infinity */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
     __m512i v = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fffffff));
@@ -3970,8 +3971,8 @@ DETNNI_FN VD DETNNI_N(log_step)(VD t)
     VX j = DETNNI_N(lows)(t);
     return DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
 }
-/* Of positive x, near u 2^k: t = 2^-k / u, r = x t - 1 and v = k log(2) + log(u). The high half of x, once j is rounded,
-   has k + 1023 above j. */
+/* Of positive x, near u 2^k: t = 2^-k / u, r = x t - 1 and v = k log(2) + log(u). The high half of x, once j is
+   rounded, has k + 1023 above j. */
 DETNNI_FN VQ DETNNI_N(apart)(VD x)
 {
     VX high = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b), 0xdd)), j, c;
