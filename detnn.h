@@ -1073,10 +1073,9 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Tried against MPFR (make prove) on 2026-11-21, gcc 12.2, on a Xeon with
-   AVX-512. On all 2^32 inputs, 0 wrong: AVX2 and AVX-512 (1 to 2 minutes of processor time for a function); SSE2 for
-   exp, log and expm1; scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without
-   fma); scalar with fma up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones,
-   the rest of SSE2, NEON.
+   AVX-512. On all 2^32 inputs, 0 wrong: AVX2, AVX-512 and SSE2 (1 to 2 minutes of processor time for a function);
+   scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma); scalar with fma
+   up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones, NEON.
 
    How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
    once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
@@ -1085,13 +1084,16 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
    "hardest" case below is the input whose exact value is nearest to a middle, and its distance. No result depends on
    the contraction of a * b + c.
 
-   With AVX2 and AVX-512, exp, log, expm1, tanh, sigmoid, softplus, gelu and silu first try values of less precision, M
-   = 2^-36 and 2^-39. Where every value of a vector is further than M from a middle, and no input is a special case
-   (|x| >= 87, a subnormal result), rounding them is right; else the vector is computed as above. Their errors: e^x = s
-   (1 + r Q(r)), with s from a table of 8 or 16, is right to 2^-36.06 and 2^-41.09 of itself and of e^x - 1, log(1 + f)
-   to 2^-39.5 and 2^-42.6, gelu's polynomial to 2^-43.1 (proven by Sollya's supnorm; rounding adds less than 2^-45). A
-   quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42. Neither quotient nor logarithm
-   magnifies the error of e^x. In all, 2^-36.03 (softplus) and 2^-40 (gelu) at worst.
+   With AVX2 and AVX-512, all but erf, sin2pi and cos2pi first try values of less precision: M = 2^-36 and 2^-40 for
+   expm1, tanh and silu_grad, 2^-39 and 2^-38 for the others. Where every value of a vector is further than M of
+   itself from a middle, and no input is a special case (|x| >= 87, a subnormal result, x near silu_grad's root),
+   rounding them is right; else the vector is computed as above. Their errors: e^x = s (1 + r p(r)), with s from a
+   table of 8 or 16, is right to 2^-40.6 and 2^-38.5, the p of expm1 to 2^-36.06 and 2^-41.09 of itself; log(1 + f)
+   to 2^-40.7 and 2^-42.6, gelu's polynomial to 2^-43.1, gelu_grad's to 2^-41.2 (proven by Sollya's supnorm; rounding
+   adds less than 2^-45). A quotient is right to 2^-52, or with AVX-512, from a reciprocal of 14 bits, to 2^-42.
+   Beside its root silu_grad magnifies the error of e^x by 2^4.1, gelu's polynomial that of its argument by 2^0.7,
+   tanh, where p's counts, that of e^x - 1 by 2^0.03; nothing else magnifies any. In all, 2^-36.03 and 2^-40.4 (tanh)
+   for the first three, 2^-39.6 (softplus) and 2^-38.3 (gelu) for the others.
 
    Where binary64 is software (DETNN_INTEGER_FUNCTIONS), exp, log, expm1, tanh, sigmoid, softplus, silu and
    silu_grad are computed in 64-bit fixed point, from products of 32 bits. With a = |x|, a / log(2) = n + (j + f)/16
@@ -3114,6 +3116,7 @@ struct detnni_kernels {
 #define vd_div    DETNNI_N(vd_div)
 #define vd_mad    DETNNI_N(vd_mad)    /* a * b + c, rounded once or twice: no result may depend on it */
 #define vd_msb    DETNNI_N(vd_msb)    /* a * b - c */
+#define vd_nmad   DETNNI_N(vd_nmad)   /* c - a * b */
 #define vd_min    DETNNI_N(vd_min)    /* a < b ? a : b, so b where either is NaN */
 #define vd_max    DETNNI_N(vd_max)    /* a > b ? a : b */
 #define vd_lt     DETNNI_N(vd_lt)     /* a < b */
@@ -3122,14 +3125,13 @@ struct detnni_kernels {
 #define vd_or     DETNNI_N(vd_or)
 #define vd_xor    DETNNI_N(vd_xor)
 #define vd_bits   DETNNI_N(vd_bits)
-#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16]; AVX2: [i mod 8] of a split one */
+#define vd_at     DETNNI_N(vd_at)     /* table[i mod 16], where DETNNI_TABLE */
 #define vi_set    DETNNI_N(vi_set)
 #define vi_add    DETNNI_N(vi_add)
 #define vi_sub    DETNNI_N(vi_sub)
 #define vi_and    DETNNI_N(vi_and)
 #define vi_or     DETNNI_N(vi_or)
 #define vi_shl48  DETNNI_N(vi_shl48)
-#define vi_shl49  DETNNI_N(vi_shl49)
 #define vi_shl52  DETNNI_N(vi_shl52)
 #define vi_shl63  DETNNI_N(vi_shl63)
 #define vi_shr52  DETNNI_N(vi_shr52)
@@ -3210,6 +3212,7 @@ typedef struct { __mmask8 a, b; } VM;
 #define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm512_fmadd_pd
 #define r_msb          _mm512_fmsub_pd
+#define r_nmad         _mm512_fnmadd_pd
 #define r_min(x, y)    _mm512_maskz_min_pd(r_all, x, y)
 #define r_max(x, y)    _mm512_maskz_max_pd(r_all, x, y)
 #define r_lt(x, y)     _mm512_cmp_pd_mask(x, y, _CMP_LT_OQ)
@@ -3250,6 +3253,7 @@ typedef struct { __m256d a, b; } VM;
 #define r_div(x, y)    ((x) / (y))
 #define r_mad          _mm256_fmadd_pd
 #define r_msb          _mm256_fmsub_pd
+#define r_nmad         _mm256_fnmadd_pd
 #define r_min          _mm256_min_pd
 #define r_max          _mm256_max_pd
 #define r_lt(x, y)     _mm256_cmp_pd(x, y, _CMP_LT_OQ)
@@ -3259,10 +3263,6 @@ typedef struct { __m256d a, b; } VM;
 #define r_xor          _mm256_xor_pd
 #define r_bits         _mm256_castpd_si256
 #define r_double       _mm256_castsi256_pd
-#define r_half(t, i)   _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(t)), \
-                           _mm256_shuffle_epi32(i, 0xa0))
-/* a table of 8, i mod 8: first all low halves of its entries, then all high ones */
-#define r_at(t, i)     _mm256_castsi256_pd(_mm256_blend_epi32(r_half(t, i), r_half((t) + 4, i), 0xaa))
 #define r_iset(x)      _mm256_set1_epi64x((long long)(x))
 #define r_iadd         _mm256_add_epi64
 #define r_isub         _mm256_sub_epi64
@@ -3412,6 +3412,7 @@ DETNNI_2(VD, vd_div, VD, r_div)
 DETNNI_FN VD vd_mad(VD x, VD y, VD w) { VD z; z.a = r_mad(x.a, y.a, w.a); z.b = r_mad(x.b, y.b, w.b); return z; }
 #if DETNNI_QUICK
 DETNNI_FN VD vd_msb(VD x, VD y, VD w) { VD z; z.a = r_msb(x.a, y.a, w.a); z.b = r_msb(x.b, y.b, w.b); return z; }
+DETNNI_FN VD vd_nmad(VD x, VD y, VD w) { VD z; z.a = r_nmad(x.a, y.a, w.a); z.b = r_nmad(x.b, y.b, w.b); return z; }
 #endif
 DETNNI_2(VD, vd_min, VD, r_min)
 DETNNI_2(VD, vd_max, VD, r_max)
@@ -3422,13 +3423,14 @@ DETNNI_2(VD, vd_or, VD, r_or)
 DETNNI_2(VD, vd_xor, VD, r_xor)
 DETNNI_1(VI, vd_bits, VD, r_bits)
 DETNNI_1(VD, vi_double, VI, r_double)
+#if DETNNI_TABLE
 DETNNI_FN VD vd_at(const uint64_t *t, VI i) { VD z; z.a = r_at(t, i.a); z.b = r_at(t, i.b); return z; }
+#endif
 DETNNI_2(VI, vi_add, VI, r_iadd)
 DETNNI_2(VI, vi_sub, VI, r_isub)
 DETNNI_2(VI, vi_and, VI, r_iand)
 DETNNI_2(VI, vi_or, VI, r_ior)
 DETNNI_3(vi_shl48, r_shl, 48)
-DETNNI_3(vi_shl49, r_shl, 49)
 DETNNI_3(vi_shl52, r_shl, 52)
 DETNNI_3(vi_shl63, r_shl, 63)
 DETNNI_3(vi_shr52, r_shr, 52)
@@ -3449,6 +3451,7 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef r_div
 #undef r_mad
 #undef r_msb
+#undef r_nmad
 #undef r_min
 #undef r_max
 #undef r_lt
@@ -3459,7 +3462,6 @@ DETNNI_FN int vm_any(VM m) { return r_any(m.a, m.b); }
 #undef r_bits
 #undef r_double
 #undef r_at
-#undef r_half
 #undef r_iset
 #undef r_iadd
 #undef r_isub
@@ -3496,13 +3498,13 @@ DETNNI_DATA uint64_t detnni_exp_table[16] = {
 DETNNI_DATA uint64_t detnni_exp_split[8] = {
     0x3c7d517b00000000u, 0xd5362a270a31b715u, 0x422aa0db667f3bcdu, 0xdcfba487995ad3adu,
     0x3fef72b83ff00000u, 0x3feebfda3fef06feu, 0x3feeace53feea09eu, 0x3fef58183feee89fu };
-/* 1/u and log(u), u = 1 + j/7 */
-DETNNI_DATA uint64_t detnni_log_split[2][8] = { {
-    0x0000000000000000u, 0x6666666638e38e39u, 0xaaaaaaab45d1745du, 0x00000000b13b13b1u,
-    0x3fec00003ff00000u, 0x3fe666663fe8e38eu, 0x3fe2aaaa3fe45d17u, 0x3fe000003fe13b13u }, {
-    0x8227e47c00000000u, 0x24e13f501c9eaef7u, 0x96e9c54403305101u, 0xfefa39ef50617c96u,
-    0x3fc1178e00000000u, 0x3fd6d3c33fd01589u, 0x3fe13f753fdced53u, 0x3fe62e423fe3cf2bu } };
-/* For AVX-512, the same of u = 1 + j/15 */
+/* The high halves of 1/u, u = 1 + j/8, plus 1023 << 20 (the low ones are 0), and log(u) */
+DETNNI_DATA uint64_t detnni_log_inverse[4] = {
+    0x7fdc71c77fe00000u, 0x7fd745d17fd9999au, 0x7fd3b13b7fd55555u, 0x7fd111117fd24925u };
+DETNNI_DATA uint64_t detnni_log_split[8] = {
+    0x6e2af36600000000u, 0x021c61e2c79a9e22u, 0x9faf070decbf9a4cu, 0x084672be9e704310u,
+    0x3fbe270800000000u, 0x3fd4618d3fcc8ff5u, 0x3fdf128f3fd9f324u, 0x3fe41d903fe1e85eu };
+/* For AVX-512, 1/u and log(u), u = 1 + j/15 */
 DETNNI_DATA uint64_t detnni_log_table[2][16] = { {
     0x3ff0000000000000u, 0x3fee000000000000u, 0x3fec3c3c3c3c3c3cu, 0x3feaaaaaaaaaaaabu,
     0x3fe9435e50d79436u, 0x3fe8000000000000u, 0x3fe6db6db6db6db7u, 0x3fe5d1745d1745d1u,
@@ -3820,18 +3822,24 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
     return y;
 }
 
-/* ---- Quick bodies, for AVX2 and AVX-512: shorter polynomials and no long division. Their relative error is below
-   2^-36 and 2^-39 (section 5), DETNNI_MARGIN ulps at most. A vector is sure where its inputs lie in the range
-   that the body is for, and no value is as near to a middle as that. Where not, about one vector in 250 or
-   in 1000 of common inputs, the bodies above compute it again. ---- */
+/* ---- Quick bodies, for AVX2 and AVX-512: shorter polynomials and no long division. Their errors (section 5) are
+   smaller than DETNNI_MARGIN ulps, or DETNNI_MARGIN1 for some. A vector is sure where its inputs lie in the range that
+   the body is for, and no value is as near to a middle as that. Where not, about one vector in 250 to 4000 of common
+   inputs, the bodies above compute it again. ---- */
 #if DETNNI_QUICK
+
+/* What the first half of a body hands to the second: integers in the low bits of t, the rest r, another value v */
+#define VQ DETNNI_N(vq)
+typedef struct { VD t, r, v; } VQ;
 
 #if DETNNI_ISA == DETNNI_ISA_AVX512
 #define VX __mmask16 /* a mask of floats */
+#define DETNNI_EXP_STEPS 23.083120654223414 /* 16 / log(2) */
 #define DETNNI_LOG_STEPS 15.0
-#define DETNNI_LOG_TABLE detnni_log_table
-#define DETNNI_MARGIN 0x4000
-/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but 0 < x < infinity */
+#define DETNNI_MARGIN 0x8000
+#define DETNNI_MARGIN1 0x2000 /* of expm1, tanh and silu_grad */
+/* The inputs that are out: all but |x| < b (as bits), but a <= |x| < b and 0, but -1 < x < infinity, but 0 < x <
+   infinity */
 DETNNI_FN VX DETNNI_N(beyond)(const float *x, uint32_t b)
 {
     __m512i v = _mm512_and_si512(_mm512_loadu_si512(x), _mm512_set1_epi32(0x7fffffff));
@@ -3843,50 +3851,71 @@ DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
     __m512i above = _mm512_sub_epi32(v, _mm512_set1_epi32((int)a));
     return _mm512_mask_cmpge_epu32_mask(_mm512_test_epi32_mask(v, v), above, _mm512_set1_epi32((int)(b - a)));
 }
+DETNNI_FN VX DETNNI_N(improper1p)(const float *x)
+{
+    __m512 v = _mm512_loadu_ps(x);
+    return _mm512_cmp_ps_mask(v, _mm512_set1_ps(-1.0f), _CMP_NGT_UQ)
+         | _mm512_cmp_ps_mask(v, _mm512_set1_ps(detnni_float(0x7f800000)), _CMP_NLT_UQ);
+}
 DETNNI_FN VX DETNNI_N(improper)(const float *x)
 {
     __m512i v = _mm512_sub_epi32(_mm512_loadu_si512(x), _mm512_set1_epi32(1));
     return _mm512_cmpge_epu32_mask(v, _mm512_set1_epi32(0x7f7fffff));
 }
-/* No input is out, and no value near a middle: the low halves of the doubles tell. */
-DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
+/* No input is out, and no value within margin ulps, a power of two, of a middle: the low halves of the doubles tell. */
+DETNNI_FN int DETNNI_N(sure)(VX m, VD y, int margin)
 {
     __m512 a = _mm512_castpd_ps(y.a), b = _mm512_castpd_ps(y.b);
     __m512i low = _mm512_castps_si512(_mm512_maskz_shuffle_ps(0xffff, a, b, 0x88));
-    low = _mm512_add_epi32(low, _mm512_set1_epi32(0x10000000 + DETNNI_MARGIN));
-    return _mm512_kortestz(m, _mm512_testn_epi32_mask(low, _mm512_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN)));
+    low = _mm512_add_epi32(low, _mm512_set1_epi32(0x10000000 + margin));
+    return _mm512_kortestz(m, _mm512_testn_epi32_mask(low, _mm512_set1_epi32(0x20000000 - 2 * margin)));
 }
-/* n / d from r = (1 - e) / d, |e| < 2^-14, with an error of e^3. Of a power of two r is exact: -0 / 2 = -0. */
-DETNNI_FN __m512d DETNNI_N(quotient1)(__m512d n, __m512d d)
-{
-    __m512d r = _mm512_maskz_rcp14_pd(0xff, d), q = n * r, e = _mm512_fnmadd_pd(d, r, _mm512_set1_pd(1.0));
-    return _mm512_fmadd_pd(q, _mm512_fmadd_pd(e, e, e), q);
-}
+/* n / d: one reciprocal for both halves, from r = (1 - e) / d, |e| < 2^-14, with an error of e^3 */
 DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d)
 {
+    __m512d both = d.a * d.b, r = _mm512_maskz_rcp14_pd(0xff, both), e = _mm512_fnmadd_pd(both, r, _mm512_set1_pd(1.0));
     VD q;
-    q.a = DETNNI_N(quotient1)(n.a, d.a);
-    q.b = DETNNI_N(quotient1)(n.b, d.b);
+    r = _mm512_fmadd_pd(r, _mm512_fmadd_pd(e, e, e), r);
+    q.a = n.a * d.b * r;
+    q.b = n.b * d.a * r;
     return q;
 }
-/* z and k of positive x = z 2^k, 1 <= z < 2 */
+/* 2^(k/16); 1/u and log(u) of u = 1 + j/15; k and j the integers in the low bits of t */
+DETNNI_FN VD DETNNI_N(power)(VD t)
+{
+    return vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
+}
+DETNNI_FN VD DETNNI_N(inverse)(VD t) { return vd_at(detnni_log_table[0], vd_bits(t)); }
+DETNNI_FN VD DETNNI_N(log_step)(VD t) { return vd_at(detnni_log_table[1], vd_bits(t)); }
+/* Of positive x = z 2^k, 1 <= z < 2, u nearest to z: r = z/u - 1, v = k log(2) + log(u) and t = 2^-k / u. At u = 2 and
+   k = -1 v is exactly 0. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wsign-conversion" /* in gcc 12's own macros, at -O0 */
-DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
+DETNNI_FN VQ DETNNI_N(apart)(VD x)
 {
-    VD z;
-    k->a = _mm512_maskz_getexp_pd(0xff, x.a);
-    k->b = _mm512_maskz_getexp_pd(0xff, x.b);
+    VQ q;
+    VD k, z;
+    k.a = _mm512_maskz_getexp_pd(0xff, x.a);
+    k.b = _mm512_maskz_getexp_pd(0xff, x.b);
     z.a = _mm512_maskz_getmant_pd(0xff, x.a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
     z.b = _mm512_maskz_getmant_pd(0xff, x.b, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-    return z;
+    q.t = vd_mad(z, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS));
+    q.v = vd_mad(k, vd_set(0.69314718055994529), DETNNI_N(log_step)(q.t));
+    q.t = DETNNI_N(inverse)(q.t);
+    q.r = vd_msb(z, q.t, vd_set(1.0));
+    k = vd_sub(vd_set(0.0), k);
+    q.t.a = _mm512_maskz_scalef_pd(0xff, q.t.a, k.a);
+    q.t.b = _mm512_maskz_scalef_pd(0xff, q.t.b, k.b);
+    return q;
 }
 #pragma GCC diagnostic pop
 #else
 #define VX __m256i
-#define DETNNI_LOG_STEPS 7.0
-#define DETNNI_LOG_TABLE detnni_log_split
-#define DETNNI_MARGIN 0x20000
+#define DETNNI_EXP_STEPS 11.541560327111707 /* 8 / log(2) */
+#define DETNNI_LOG_STEPS 7.49
+#define DETNNI_MARGIN 0x4000
+#define DETNNI_MARGIN1 0x20000 /* of expm1, tanh and silu_grad */
+/* The same with AVX2 */
 DETNNI_FN VX DETNNI_N(magnitudes)(const float *x)
 {
     return _mm256_and_si256(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x7fffffff));
@@ -3901,152 +3930,296 @@ DETNNI_FN VX DETNNI_N(outside)(const float *x, uint32_t a, uint32_t b)
     VX nonzero = _mm256_cmpgt_epi32(v, _mm256_setzero_si256());
     return _mm256_or_si256(m, _mm256_and_si256(nonzero, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)a), v)));
 }
+DETNNI_FN VX DETNNI_N(improper1p)(const float *x)
+{
+    __m256 v = _mm256_loadu_ps(x);
+    return _mm256_castps_si256(_mm256_or_ps(_mm256_cmp_ps(v, _mm256_set1_ps(-1.0f), _CMP_NGT_UQ),
+                                            _mm256_cmp_ps(v, _mm256_set1_ps(detnni_float(0x7f800000)), _CMP_NLT_UQ)));
+}
 DETNNI_FN VX DETNNI_N(improper)(const float *x)
 {
     VX v = _mm256_add_epi32(_mm256_loadu_si256((const VX *)(const void *)x), _mm256_set1_epi32(0x00800000));
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800001), v); /* infinity goes over to the negative integers */
 }
-DETNNI_FN int DETNNI_N(sure)(VX m, VD y)
+/* The low halves of doubles, in the order that the unpacking of joined() undoes */
+DETNNI_FN VX DETNNI_N(lows)(VD x)
 {
-    VX low = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(y.a), _mm256_castpd_ps(y.b), 0x88));
-    low = _mm256_add_epi32(low, _mm256_set1_epi32(0x10000000 + DETNNI_MARGIN));
-    low = _mm256_and_si256(low, _mm256_set1_epi32(0x20000000 - 2 * DETNNI_MARGIN));
+    return _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b), 0x88));
+}
+DETNNI_FN VD DETNNI_N(joined)(VX low, VX high)
+{
+    VD z;
+    z.a = _mm256_castsi256_pd(_mm256_unpacklo_epi32(low, high));
+    z.b = _mm256_castsi256_pd(_mm256_unpackhi_epi32(low, high));
+    return z;
+}
+DETNNI_FN VX DETNNI_N(halves)(const uint64_t *table, VX i)
+{
+    return _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const VX *)(const void *)table), i);
+}
+/* 2^(k/8); 1/u, to 20 bits, and its -log, of u = 1 + j/8; k and j the integers in the low bits of t, j < 8 */
+DETNNI_FN VD DETNNI_N(power)(VD t)
+{
+    VX k = DETNNI_N(lows)(t), high = DETNNI_N(halves)(detnni_exp_split + 4, k);
+    return DETNNI_N(joined)(DETNNI_N(halves)(detnni_exp_split, k), _mm256_add_epi32(high, _mm256_slli_epi32(k, 17)));
+}
+DETNNI_FN VD DETNNI_N(inverse)(VD t)
+{
+    VX high = _mm256_sub_epi32(DETNNI_N(halves)(detnni_log_inverse, DETNNI_N(lows)(t)), _mm256_set1_epi32(0x3ff00000));
+    return DETNNI_N(joined)(_mm256_setzero_si256(), high);
+}
+DETNNI_FN VD DETNNI_N(log_step)(VD t)
+{
+    VX j = DETNNI_N(lows)(t);
+    return DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
+}
+/* Of positive x, near u 2^k: t = 2^-k / u, r = x t - 1 and v = k log(2) + log(u). The high half of x, once j is
+   rounded, has k + 1023 above j. */
+DETNNI_FN VQ DETNNI_N(apart)(VD x)
+{
+    VX high = _mm256_castps_si256(_mm256_shuffle_ps(_mm256_castpd_ps(x.a), _mm256_castpd_ps(x.b), 0xdd)), j, c;
+    VD k;
+    VQ q;
+    high = _mm256_add_epi32(high, _mm256_set1_epi32(0x10000));
+    j = _mm256_srli_epi32(high, 17);
+    k = DETNNI_N(joined)(_mm256_srli_epi32(high, 20), _mm256_set1_epi32(0x43300000));
+    c = _mm256_and_si256(high, _mm256_set1_epi32((int)0xfff00000));
+    c = _mm256_sub_epi32(DETNNI_N(halves)(detnni_log_inverse, j), c);
+    q.t = DETNNI_N(joined)(_mm256_setzero_si256(), c);
+    q.r = vd_msb(x, q.t, vd_set(1.0));
+    q.v = DETNNI_N(joined)(DETNNI_N(halves)(detnni_log_split, j), DETNNI_N(halves)(detnni_log_split + 4, j));
+    q.v = vd_mad(vd_sub(k, vd_set(4503599627370496.0 + 1023.0)), vd_set(0.69314718055994529), q.v);
+    return q;
+}
+DETNNI_FN int DETNNI_N(sure)(VX m, VD y, int margin)
+{
+    VX low = DETNNI_N(lows)(y);
+    low = _mm256_add_epi32(low, _mm256_set1_epi32(0x10000000 + margin));
+    low = _mm256_and_si256(low, _mm256_set1_epi32(0x20000000 - 2 * margin));
     low = _mm256_or_si256(m, _mm256_cmpeq_epi32(low, _mm256_setzero_si256()));
     return _mm256_movemask_ps(_mm256_castsi256_ps(low)) == 0;
 }
 DETNNI_FN VD DETNNI_N(quotient)(VD n, VD d) { return vd_div(n, d); }
-DETNNI_FN VD DETNNI_N(split)(VD x, VD *k)
-{
-    VI b = vd_bits(x);
-    *k = vd_sub(vi_double(vi_or(vi_shr52(b), vi_set(0x4330000000000000u))), vd_set(4503599627370496.0 + 1023.0));
-    return vi_double(vi_or(vi_and(b, vi_set(0x000fffffffffffffu)), vi_set(0x3ff0000000000000u)));
-}
 #endif
 
-/* e^(c x) = s + s r q, s = 2^(k/16) or 2^(k/8), r from -1/2 to 1/2: returns s r. */
-DETNNI_FN VD DETNNI_N(quick_parts)(VD x, double c, VD *s, VD *q)
+/* c v = (k + r) log(2) / 16 (or / 8), k in t, r from -1/2 to 1/2 */
+DETNNI_FN VQ DETNNI_N(steps)(VD v, double c)
 {
-#if DETNNI_ISA == DETNNI_ISA_AVX512 /* in steps of 1/16 octave */
-    VD t = vd_mad(x, vd_set(c * 23.083120654223414), vd_set(DETNNI_ROUND));
-    VD r = vd_msb(x, vd_set(c * 23.083120654223414), vd_sub(t, vd_set(DETNNI_ROUND)));
-    *s = vi_double(vi_add(vi_shl48(vd_bits(t)), vd_bits(vd_at(detnni_exp_table, vd_bits(t)))));
-    *q = vd_mad(vd_set(1.2715871178693357e-09), r, vd_set(1.4676387235591198e-07));
-    *q = vd_mad(*q, r, vd_set(1.355080778285091e-05));
-    *q = vd_mad(*q, r, vd_set(0.0009383847926299669));
-    *q = vd_mad(*q, r, vd_set(0.043321698784996443));
+    VQ q;
+    q.t = vd_mad(v, vd_set(c * DETNNI_EXP_STEPS), vd_set(DETNNI_ROUND));
+    q.r = vd_msb(v, vd_set(c * DETNNI_EXP_STEPS), vd_sub(q.t, vd_set(DETNNI_ROUND)));
+    return q;
+}
+/* e^(c v) = s + s r p: s = 2^(k/16) or 2^(k/8), p of r. The longer p is as exact beside e^(c v) - 1. */
+DETNNI_FN VD DETNNI_N(quick_p1)(VD r)
+{
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    VD p = vd_mad(vd_set(1.2715871178693357e-09), r, vd_set(1.4676387235591198e-07));
+    p = vd_mad(p, r, vd_set(1.355080778285091e-05));
+    p = vd_mad(p, r, vd_set(0.0009383847926299669));
+    return vd_mad(p, r, vd_set(0.043321698784996443));
 #else
-    VD t = vd_mad(x, vd_set(c * 11.541560327111707), vd_set(DETNNI_ROUND));
-    VD r = vd_msb(x, vd_set(c * 11.541560327111707), vd_sub(t, vd_set(DETNNI_ROUND)));
-    *s = vi_double(vi_add(vi_shl49(vd_bits(t)), vd_bits(vd_at(detnni_exp_split, vd_bits(t)))));
-    *q = vd_mad(vd_set(4.069079035777254e-08), r, vd_set(2.3483596748858592e-06));
-    *q = vd_mad(*q, r, vd_set(0.0001084064626620935));
-    *q = vd_mad(*q, r, vd_set(0.0037535391597603157));
-    *q = vd_mad(*q, r, vd_set(0.08664339756997541));
+    VD p = vd_mad(vd_set(4.069079035777254e-08), r, vd_set(2.3483596748858592e-06));
+    p = vd_mad(p, r, vd_set(0.0001084064626620935));
+    p = vd_mad(p, r, vd_set(0.0037535391597603157));
+    return vd_mad(p, r, vd_set(0.08664339756997541));
 #endif
-    return vd_mul(*s, r);
 }
-DETNNI_FN VD DETNNI_N(quick_exp)(VD x, double c)
+DETNNI_FN VD DETNNI_N(quick_p)(VD r)
 {
-    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
-    return vd_mad(sr, q, s);
+#if DETNNI_ISA == DETNNI_ISA_AVX512
+    VD p = vd_mad(vd_set(1.467648006650331e-07), r, vd_set(1.355120502781765e-05));
+    p = vd_mad(p, r, vd_set(0.0009383847924334672));
+    return vd_mad(p, r, vd_set(0.04332169876019879));
+#else
+    return DETNNI_N(quick_p1)(r);
+#endif
 }
-DETNNI_FN VD DETNNI_N(quick_expm1)(VD x, double c) /* keeps the sign of 0 */
+DETNNI_FN VD DETNNI_N(quick_exp)(VQ q)
 {
-    VD s, q, sr = DETNNI_N(quick_parts)(x, c, &s, &q);
-    return vd_msb(sr, q, vd_sub(vd_set(1.0), s));
+    VD s = DETNNI_N(power)(q.t);
+    return vd_mad(vd_mul(s, q.r), DETNNI_N(quick_p)(q.r), s);
+}
+DETNNI_FN VD DETNNI_N(quick_expm1)(VQ q) /* keeps the sign of 0 */
+{
+    VD s = DETNNI_N(power)(q.t);
+    return vd_msb(vd_mul(s, q.r), DETNNI_N(quick_p1)(q.r), vd_sub(vd_set(1.0), s));
 }
 
-/* The values of f, and whether they are sure. 87: the results are normal numbers; beyond, too, s may overflow. */
-DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VD *y)
+/* Each function in two parts or three: first, middle, and quick, which gives the values, and whether they are sure. 87:
+   the results are normal numbers; beyond, too, s may overflow. */
+DETNNI_FN VQ DETNNI_N(exp_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
+DETNNI_FN int DETNNI_N(exp_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quick_exp)(vd_load(x), 1.0);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y); /* 87 */
+    *y = DETNNI_N(quick_exp)(q);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN); /* 87 */
 }
-DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(sigmoid_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), -1.0); }
+DETNNI_FN VQ DETNNI_N(sigmoid_middle)(VQ q)
 {
-    VD d = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(vd_load(x), -1.0));
-    *y = DETNNI_N(quotient)(vd_set(1.0), d);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    q.v = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(q));
+    return q;
 }
-DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VD *y)
+DETNNI_FN int DETNNI_N(sigmoid_quick)(const float *x, VQ q, VD *y)
 {
-    VD v = vd_load(x), d = vd_add(vd_set(1.0), DETNNI_N(quick_exp)(v, -1.0));
-    *y = DETNNI_N(quotient)(v, d);
-    return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y); /* from 2^-125 on x/2 is normal */
+    *y = DETNNI_N(quotient)(vd_set(1.0), q.v);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN);
 }
-DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(silu_first)(const float *x) { return DETNNI_N(sigmoid_first)(x); }
+DETNNI_FN VQ DETNNI_N(silu_middle)(VQ q) { return DETNNI_N(sigmoid_middle)(q); }
+DETNNI_FN int DETNNI_N(silu_quick)(const float *x, VQ q, VD *y)
 {
-    *y = DETNNI_N(quick_expm1)(vd_load(x), 1.0);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    *y = DETNNI_N(quotient)(vd_load(x), q.v);
+    return DETNNI_N(sure)(DETNNI_N(outside)(x, 0x01000000, 0x42ae0000), *y, DETNNI_MARGIN); /* 2^-125: x/2 is normal */
+}
+DETNNI_FN VQ DETNNI_N(expm1_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 1.0); }
+DETNNI_FN int DETNNI_N(expm1_quick)(const float *x, VQ q, VD *y)
+{
+    *y = DETNNI_N(quick_expm1)(q);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN1);
 }
 /* e / (e + 2), e = expm1(2 x) */
-DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(tanh_first)(const float *x) { return DETNNI_N(steps)(vd_load(x), 2.0); }
+DETNNI_FN VQ DETNNI_N(tanh_middle)(VQ q)
 {
-    VD e = DETNNI_N(quick_expm1)(vd_load(x), 2.0);
-    *y = DETNNI_N(quotient)(e, vd_add(e, vd_set(2.0)));
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    q.v = DETNNI_N(quick_expm1)(q);
+    return q;
 }
-/* As gelu above, with a polynomial that is shorter by five terms */
-DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VD *out)
+DETNNI_FN int DETNNI_N(tanh_quick)(const float *x, VQ q, VD *y)
 {
-    VD v = vd_load(in), a = DETNNI_N(abs)(v), e = DETNNI_N(quick_exp)(vd_mul(a, a), -0.5);
-    VD x = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0))), x2 = vd_mul(x, x), x4 = vd_mul(x2, x2);
-    VD y0 = vd_set(-4.189510911834833e-06), y1 = vd_set(-8.773551278812944e-07);
-    VD y2 = vd_set(4.872022768626429e-07), y3 = vd_set(1.6672456457563738e-07);
-    y0 = vd_mad(y0, x4, vd_set(-0.0001871781457261221));
-    y1 = vd_mad(y1, x4, vd_set(-4.557808383059526e-05));
-    y2 = vd_mad(y2, x4, vd_set(2.8612470620604027e-05));
-    y3 = vd_mad(y3, x4, vd_set(4.689439112614916e-06));
-    y0 = vd_mad(y0, x4, vd_set(0.030864804141275105));
-    y1 = vd_mad(y1, x4, vd_set(-0.008492095906034544));
-    y2 = vd_mad(y2, x4, vd_set(0.0005075614699612997));
-    y3 = vd_mad(y3, x4, vd_set(0.0006388183182311286));
-    y0 = vd_mad(y0, x4, vd_set(0.0944106413019739));
-    y1 = vd_mad(y1, x4, vd_set(-0.17039772154865224));
-    y2 = vd_mad(y2, x4, vd_set(0.12437925533830457));
-    y3 = vd_mad(y3, x4, vd_set(-0.07170740732043733));
-    y0 = vd_mul(e, vd_mad(vd_mad(y3, x, y2), x2, vd_mad(y1, x, y0)));
-    *out = vd_mul(v, vd_sel(vd_lt(vd_set(0.0), v), vd_sub(vd_set(1.0), y0), y0));
-    return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out); /* 13 */
+    *y = DETNNI_N(quotient)(q.v, vd_add(q.v, vd_set(2.0)));
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN1);
+}
+/* As gelu above, with a polynomial that is shorter by five terms: max(x, 0) - |x| Phi(-|x|) */
+DETNNI_FN VQ DETNNI_N(gelu_first)(const float *x)
+{
+    VD v = vd_load(x), a = DETNNI_N(abs)(v);
+    VQ q = DETNNI_N(steps)(vd_mul(v, v), -0.5);
+    q.v = DETNNI_N(quotient)(vd_sub(a, vd_set(4.0)), vd_add(a, vd_set(4.0)));
+    return q;
+}
+DETNNI_FN VQ DETNNI_N(gelu_middle)(VQ q)
+{
+    q.t = DETNNI_N(quick_exp)(q);
+    return q;
+}
+DETNNI_FN int DETNNI_N(gelu_quick)(const float *in, VQ q, VD *out)
+{
+    VD v = vd_load(in), x = q.v, u = vd_mul(x, x);
+    VD y0 = vd_set(4.872022768626429e-07), y1 = vd_set(1.6672456457563738e-07);
+    y0 = vd_mad(y0, u, vd_set(-4.189510911834833e-06));
+    y1 = vd_mad(y1, u, vd_set(-8.773551278812944e-07));
+    y0 = vd_mad(y0, u, vd_set(2.8612470620604027e-05));
+    y1 = vd_mad(y1, u, vd_set(4.689439112614916e-06));
+    y0 = vd_mad(y0, u, vd_set(-0.0001871781457261221));
+    y1 = vd_mad(y1, u, vd_set(-4.557808383059526e-05));
+    y0 = vd_mad(y0, u, vd_set(0.0005075614699612997));
+    y1 = vd_mad(y1, u, vd_set(0.0006388183182311286));
+    y0 = vd_mad(y0, u, vd_set(0.030864804141275105));
+    y1 = vd_mad(y1, u, vd_set(-0.008492095906034544));
+    y0 = vd_mad(y0, u, vd_set(0.12437925533830457));
+    y1 = vd_mad(y1, u, vd_set(-0.07170740732043733));
+    y0 = vd_mad(y0, u, vd_set(0.0944106413019739));
+    y1 = vd_mad(y1, u, vd_set(-0.17039772154865224));
+    y0 = vd_mul(q.t, vd_mad(y1, x, y0));
+    *out = vd_nmad(DETNNI_N(abs)(v), y0, vd_max(vd_set(0.0), v)); /* max keeps -0 */
+    return DETNNI_N(sure)(DETNNI_N(outside)(in, 0x01000000, 0x41500000), *out, DETNNI_MARGIN); /* 13 */
+}
+
+/* As gelu_grad above, with a polynomial that is shorter by seven terms */
+DETNNI_FN VQ DETNNI_N(gelu_grad_first)(const float *x) { return DETNNI_N(gelu_first)(x); }
+DETNNI_FN VQ DETNNI_N(gelu_grad_middle)(VQ q) { return DETNNI_N(gelu_middle)(q); }
+DETNNI_FN int DETNNI_N(gelu_grad_quick)(const float *in, VQ q, VD *out)
+{
+    VD v = vd_load(in), x = q.v, u = vd_mul(x, x);
+    VD y0 = vd_set(2.3710784525928235e-07), y1 = vd_set(1.8747527810256738e-07);
+    y0 = vd_mad(y0, u, vd_set(-3.3592056200254394e-06));
+    y1 = vd_mad(y1, u, vd_set(-2.2146863438473127e-06));
+    y0 = vd_mad(y0, u, vd_set(1.7427039701418352e-05));
+    y1 = vd_mad(y1, u, vd_set(1.8091668476978616e-05));
+    y0 = vd_mad(y0, u, vd_set(0.00015461986567735867));
+    y1 = vd_mad(y1, u, vd_set(-0.0001857982925511521));
+    y0 = vd_mad(y0, u, vd_set(-0.009504950778907735));
+    y1 = vd_mad(y1, u, vd_set(0.001788263908336693));
+    y0 = vd_mad(y0, u, vd_set(-0.06046293675745822));
+    y1 = vd_mad(y1, u, vd_set(0.028083359754934905));
+    y0 = vd_mad(y0, u, vd_set(-0.4622112440496303));
+    y1 = vd_mad(y1, u, vd_set(0.10336589852515884));
+    q.v = vd_sub(vd_sub(DETNNI_N(abs)(v), vd_set(0.75179152469356447)), vd_set(-1.4956759177009883e-17));
+    y0 = vd_mul(vd_mul(q.t, q.v), vd_mad(y1, x, y0));
+    *out = vd_sel(vd_lt(v, vd_set(0.0)), y0, vd_sub(vd_set(1.0), y0));
+    return DETNNI_N(sure)(DETNNI_N(beyond)(in, 0x41500000), *out, DETNNI_MARGIN); /* 13 */
+}
+
+/* As silu_grad above. Near the root, where e is not exact enough for the difference n, nothing is sure. */
+DETNNI_FN VQ DETNNI_N(silu_grad_first)(const float *x) { return DETNNI_N(steps)(DETNNI_N(abs)(vd_load(x)), -1.0); }
+DETNNI_FN VQ DETNNI_N(silu_grad_middle)(VQ q)
+{
+    VD s = DETNNI_N(power)(q.t);
+    q.v = vd_mad(vd_mul(s, q.r), DETNNI_N(quick_p1)(q.r), s);
+    return q;
+}
+DETNNI_FN int DETNNI_N(silu_grad_quick)(const float *x, VQ q, VD *y)
+{
+    VD v = vd_load(x), d = vd_add(vd_set(1.0), q.v), n = vd_sub(d, DETNNI_N(abs)(v));
+    VX root = DETNNI_N(beyond)(x, 0x3fa1eb85) & ~DETNNI_N(beyond)(x, 0x3fa56042); /* 1.265 to 1.292 */
+    *y = DETNNI_N(quotient)(vd_mul(q.v, n), vd_mul(d, d));
+    *y = vd_sel(vd_lt(v, vd_set(0.0)), *y, vd_sub(vd_set(1.0), *y));
+    return DETNNI_N(sure)((VX)(DETNNI_N(beyond)(x, 0x42ae0000) | root), *y, DETNNI_MARGIN1);
 }
 
 /* log(1 + f) + base, |f| <= 1/30 or 1/14 */
 DETNNI_FN VD DETNNI_N(quick_log)(VD f, VD base)
 {
+    VD u = vd_mul(f, f);
 #if DETNNI_ISA == DETNNI_ISA_AVX512
-    VD q = vd_mad(vd_set(0.14230869358430458), f, vd_set(-0.16686028279864673));
-    q = vd_mad(q, f, vd_set(0.20000066723278342));
-    q = vd_mad(q, f, vd_set(-0.24999992476255243));
-    q = vd_mad(q, f, vd_set(0.33333333319878306));
-    q = vd_mad(q, f, vd_set(-0.50000000000434886));
+    VD p0 = vd_mad(vd_set(0.33333333319878306), f, vd_set(-0.50000000000434886));
+    VD p1 = vd_mad(vd_set(0.20000066723278342), f, vd_set(-0.24999992476255243));
+    VD p2 = vd_mad(vd_set(0.14230869358430458), f, vd_set(-0.16686028279864673));
 #else
-    VD q = vd_mad(vd_set(-0.12615559523675707), f, vd_set(0.14385455880517320));
-    q = vd_mad(q, f, vd_set(-0.16666239906575836));
-    q = vd_mad(q, f, vd_set(0.19999745100439070));
-    q = vd_mad(q, f, vd_set(-0.25000000523986521));
-    q = vd_mad(q, f, vd_set(0.33333333496043110));
-    q = vd_mad(q, f, vd_set(-0.49999999999892991));
+    VD p0 = vd_mad(vd_set(0.3333333338559353), f, vd_set(-0.5000000000030207));
+    VD p1 = vd_mad(vd_set(0.19999884509533142), f, vd_set(-0.24999998054614725));
+    VD p2 = vd_mad(vd_set(0.14351779355036295), f, vd_set(-0.16668390896046137));
+    p2 = vd_mad(vd_set(-0.12154254781020901), u, p2);
 #endif
-    return vd_mad(vd_mul(f, f), q, vd_add(f, base));
+    return vd_mad(u, vd_mad(vd_mad(p2, u, p1), u, p0), vd_add(f, base));
 }
-/* k log(2) + log(u) + log(1 + f): x = z 2^k, 1 <= z < 2, u = 1 + j/15 (or j/7) the nearest to z, f = z/u - 1. At u = 2
-   k log(2) + log(u) is exactly 0 for k = -1. */
-DETNNI_FN int DETNNI_N(log_quick)(const float *x, VD *y)
+/* log(1 + f) + k log(2) + log(u) */
+DETNNI_FN VQ DETNNI_N(log_first)(const float *x) { return DETNNI_N(apart)(vd_load(x)); }
+DETNNI_FN int DETNNI_N(log_quick)(const float *x, VQ q, VD *y)
 {
-    VD k, z = DETNNI_N(split)(vd_load(x), &k);
-    VI j = vd_bits(vd_mad(z, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND - DETNNI_LOG_STEPS)));
-    *y = vd_mad(k, vd_set(0.69314718055994529), vd_at(DETNNI_LOG_TABLE[1], j));
-    *y = DETNNI_N(quick_log)(vd_mad(z, vd_at(DETNNI_LOG_TABLE[0], j), vd_set(-1.0)), *y);
-    return DETNNI_N(sure)(DETNNI_N(improper)(x), *y);
+    *y = DETNNI_N(quick_log)(q.r, q.v);
+    return DETNNI_N(sure)(DETNNI_N(improper)(x), *y, DETNNI_MARGIN);
+}
+/* The same of d = 1 + x, whose rounding error is added to f */
+DETNNI_FN VQ DETNNI_N(log1p_first)(const float *x)
+{
+    VD v = vd_load(x), d = vd_add(vd_set(1.0), v);
+    VQ q = DETNNI_N(apart)(d);
+    q.r = vd_mad(vd_sub(v, vd_sub(d, vd_set(1.0))), q.t, q.r);
+    return q;
+}
+DETNNI_FN int DETNNI_N(log1p_quick)(const float *x, VQ q, VD *y)
+{
+    *y = vd_or(DETNNI_N(quick_log)(q.r, q.v), DETNNI_N(sign)(vd_load(x)));
+    return DETNNI_N(sure)(DETNNI_N(improper1p)(x), *y, DETNNI_MARGIN);
 }
 /* max(x, 0) + log(1 + e), e = exp(-|x|) */
-DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VD *y)
+DETNNI_FN VQ DETNNI_N(softplus_first)(const float *x)
 {
-    VD v = vd_load(x), e = DETNNI_N(quick_exp)(DETNNI_N(abs)(v), -1.0);
-    VI j = vd_bits(vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND)));
-    VD c = vd_at(DETNNI_LOG_TABLE[0], j), base = vd_add(vd_max(v, vd_set(0.0)), vd_at(DETNNI_LOG_TABLE[1], j));
+    return DETNNI_N(steps)(DETNNI_N(abs)(vd_load(x)), -1.0);
+}
+DETNNI_FN VQ DETNNI_N(softplus_middle)(VQ q)
+{
+    q.r = DETNNI_N(quick_exp)(q);
+    return q;
+}
+DETNNI_FN int DETNNI_N(softplus_quick)(const float *x, VQ q, VD *y)
+{
+    VD e = q.r, t = vd_mad(e, vd_set(DETNNI_LOG_STEPS), vd_set(DETNNI_ROUND));
+    VD c = DETNNI_N(inverse)(t), base = vd_add(vd_max(vd_load(x), vd_set(0.0)), DETNNI_N(log_step)(t));
     *y = DETNNI_N(quick_log)(vd_mad(e, c, vd_sub(c, vd_set(1.0))), base);
-    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y);
+    return DETNNI_N(sure)(DETNNI_N(beyond)(x, 0x42ae0000), *y, DETNNI_MARGIN);
 }
 #endif
 
@@ -4086,12 +4259,12 @@ FN void DETNNI_N(name)(const float *x, float *y) \
     } \
     else vd_store(y, v); \
 }
-#define DETNNI_VECTORS(f) \
+#define DETNNI_VECTORS(f, whole) \
 DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
 { \
     float a[DETNNI_W], b[DETNNI_W]; \
     size_t j; \
-    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) DETNNI_N(f##_vector)(x, y); \
+    whole \
     if (n == 1) y[0] = detnni_##f##_1_plain(x[0]); /* sooner done */ \
     else if (n > 0) { \
         for (j = 0; j < DETNNI_W; j++) a[j] = x[j < n ? j : 0]; \
@@ -4099,15 +4272,32 @@ DETNNI_FN0 void DETNNI_N(f##_n)(const float *x, size_t n, float *y) \
         for (j = 0; j < n; j++) y[j] = b[j]; \
     } \
 }
-#define DETNNI_ARRAY(f) DETNNI_VECTOR(DETNNI_FN, f, f##_vector) DETNNI_VECTORS(f)
-#define DETNNI_QUICK_ARRAY(f) DETNNI_VECTOR(DETNNI_FN0, f, f##_again) \
-DETNNI_FN void DETNNI_N(f##_vector)(const float *x, float *y) \
-{ \
-    VD v; \
-    if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, &v))) DETNNI_N(f##_again)(x, y); \
-    else vd_store(y, v); \
-} \
-DETNNI_VECTORS(f)
+#define DETNNI_ARRAY(f) DETNNI_VECTOR(DETNNI_FN, f, f##_vector) DETNNI_VECTORS(f, \
+    for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) DETNNI_N(f##_vector)(x, y);)
+/* Each part of a body beside the next part of the vector before: a processor cannot look as far ahead as to the next
+   vector's first operations while it waits for the last of this one. */
+#define DETNNI_QUICK_ARRAY(f, start, advance) DETNNI_VECTOR(DETNNI_FN0, f, f##_again) \
+DETNNI_VECTORS(f, \
+    if (n >= DETNNI_W) { \
+        VD v; \
+        VQ q; \
+        VQ next = DETNNI_N(f##_first)(x); \
+        start \
+        for (; n >= DETNNI_W; n -= DETNNI_W, x += DETNNI_W, y += DETNNI_W) { \
+            q = next; \
+            advance \
+            if (DETNNI_RARE(!DETNNI_N(f##_quick)(x, q, &v))) DETNNI_N(f##_again)(x, y); \
+            else vd_store(y, v); \
+        } \
+    })
+#define DETNNI_IN_TWO(f) DETNNI_QUICK_ARRAY(f, , \
+            if (n >= 2 * DETNNI_W) next = DETNNI_N(f##_first)(x + DETNNI_W);)
+#define DETNNI_IN_THREE(f) DETNNI_QUICK_ARRAY(f, \
+        VQ third = next; \
+        next = DETNNI_N(f##_middle)(next); \
+        if (n >= 2 * DETNNI_W) third = DETNNI_N(f##_first)(x + DETNNI_W);, \
+            next = DETNNI_N(f##_middle)(third); \
+            if (n >= 3 * DETNNI_W) third = DETNNI_N(f##_first)(x + 2 * DETNNI_W);)
 #endif
 #if DETNNI_ISA == DETNNI_ISA_SCALAR && DETNN_INTEGER_FUNCTIONS
 #define DETNNI_INTEGER_ARRAY(f) \
@@ -4121,10 +4311,10 @@ DETNNI_INTEGER_LIST(DETNNI_INTEGER_ARRAY)
 DETNNI_BINARY64_LIST(DETNNI_ARRAY)
 #undef DETNNI_INTEGER_ARRAY
 #elif DETNNI_QUICK
-DETNNI_QUICK_ARRAY(exp) DETNNI_QUICK_ARRAY(log) DETNNI_QUICK_ARRAY(expm1) DETNNI_QUICK_ARRAY(tanh)
-DETNNI_QUICK_ARRAY(sigmoid) DETNNI_QUICK_ARRAY(softplus) DETNNI_QUICK_ARRAY(gelu) DETNNI_QUICK_ARRAY(silu)
-DETNNI_ARRAY(log1p) DETNNI_ARRAY(erf) DETNNI_ARRAY(gelu_grad) DETNNI_ARRAY(silu_grad)
-DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
+DETNNI_IN_TWO(exp) DETNNI_IN_TWO(log) DETNNI_IN_TWO(expm1) DETNNI_IN_TWO(log1p)
+DETNNI_IN_THREE(tanh) DETNNI_IN_THREE(sigmoid) DETNNI_IN_THREE(softplus) DETNNI_IN_THREE(gelu) DETNNI_IN_THREE(silu)
+DETNNI_IN_THREE(gelu_grad) DETNNI_IN_THREE(silu_grad)
+DETNNI_ARRAY(erf) DETNNI_ARRAY(sin2pi) DETNNI_ARRAY(cos2pi)
 #else
 DETNN_FUNCTIONS(DETNNI_ARRAY)
 #endif
@@ -4132,11 +4322,15 @@ DETNN_FUNCTIONS(DETNNI_ARRAY)
 #undef DETNNI_VECTOR
 #undef DETNNI_VECTORS
 #undef DETNNI_QUICK_ARRAY
+#undef DETNNI_IN_TWO
+#undef DETNNI_IN_THREE
 #undef DETNNI_QUICK
 #undef DETNNI_MARGIN
+#undef DETNNI_MARGIN1
 #undef DETNNI_LOG_STEPS
-#undef DETNNI_LOG_TABLE
+#undef DETNNI_EXP_STEPS
 #undef VX
+#undef VQ
 #undef DETNNI_ROUND
 
 #if DETNNI_ISA != DETNNI_ISA_CUDA
@@ -5998,6 +6192,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef vd_lt
 #undef vd_mad
 #undef vd_msb
+#undef vd_nmad
 #undef vd_max
 #undef vd_min
 #undef vd_mul
@@ -6014,7 +6209,6 @@ static const detnni_kernels DETNNI_N(kernels) = {
 #undef vi_or
 #undef vi_set
 #undef vi_shl48
-#undef vi_shl49
 #undef vi_shl52
 #undef vi_shl63
 #undef vi_shr52

@@ -81,29 +81,29 @@ static int ascending(const void *a, const void *b)
     double x = *(const double *)a, y = *(const double *)b;
     return x < y ? -1 : x > y;
 }
-/* ns of one clock cycle, from a chain of dependent integer adds */
-static double cycle(void)
+/* ns of one clock cycle, from a chain of dependent integer adds: the best of some tries of 20 us. Cores run slower
+   for some 600 us after wide instructions. */
+static double cycle(int tries)
 {
     double best = 1e9;
     int r;
-    for (r = 0; r < 20; r++) {
+    for (r = 0; r < tries; r++) {
         uint64_t a = 1, i;
         double t = now();
-        for (i = 0; i < 200000; i++) {
+        for (i = 0; i < 6000; i++) {
 #if defined(__GNUC__)
 #define ADD __asm__ volatile("" : "+r"(a)); a += i;
             ADD ADD ADD ADD ADD ADD ADD ADD ADD ADD
 #endif
         }
-        t = (now() - t) / 2e6;
+        t = (now() - t) / 6e4;
         if (t < best) best = t;
     }
     return best;
 }
 int main(int argc, char **argv)
 {
-    static double time[LIST][ROUNDS], ns[LIST];
-    double c = cycle();
+    static double time[LIST][ROUNDS], clock[LIST][ROUNDS], ns[LIST];
     size_t k, g, i;
     int isa = detnni_kernels_of(DETNN_ISA_AVX512) ? 3 : detnni_kernels_of(DETNN_ISA_AVX2) ? 2 : 0, r, a;
     const char *names[] = {
@@ -111,8 +111,8 @@ int main(int argc, char **argv)
         DETNN_FUNCTIONS(E)
 #undef E
     };
-    printf("%d elements, uniform in -8..8 (log: 0..16, log1p: -1..15, sin2pi, cos2pi: 0..1), median of %d rounds, %.2f GHz\n",
-        COUNT, ROUNDS, 1 / c);
+    printf("%d elements, uniform in -8..8 (log: 0..16, log1p: -1..15, sin2pi, cos2pi: 0..1), median of %d rounds,\n"
+        "cycles of the clock as it ran beside each\n", COUNT, ROUNDS);
     for (g = 0; g < sizeof names / sizeof names[0]; g++) {
         uint64_t s = 1;
         int wanted = argc < 2;
@@ -135,13 +135,15 @@ int main(int argc, char **argv)
                 do list[k].run(input, COUNT, output); while (now() - t < 1e5);
                 t = now();
                 for (m = 0; m < reps; m++) list[k].run(input, COUNT, output);
-                if (r >= 0) time[k][r] = (now() - t) / (COUNT * reps);
+                t = (now() - t) / (COUNT * reps);
+                if (r >= 0) { time[k][r] = t; clock[k][r] = cycle(3); }
             }
         for (k = 0; k < LIST; k++) {
             if (strcmp(list[k].function, names[g]) || list[k].isa > isa) continue;
             qsort(time[k], ROUNDS, sizeof(double), ascending);
+            qsort(clock[k], ROUNDS, sizeof(double), ascending);
             ns[k] = time[k][ROUNDS / 2];
-            printf("%-10s %-18s %7.3f ns %7.2f cycles\n", names[g], list[k].implementation, ns[k], ns[k] / c);
+            printf("%-10s %-18s %7.3f ns %7.2f cycles\n", names[g], list[k].implementation, ns[k], ns[k] / clock[k][ROUNDS / 2]);
         }
     }
     for (k = 0; k < LIST; k++)

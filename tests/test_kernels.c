@@ -645,6 +645,10 @@ static void exact_functions(void)
                         sets[k]->exact[e](x + n % 5, n, got);
                         CHECKF(ref_differ(got, y + n % 5, n) == n && ref_same(got[n], guard),
                                "%s function %d of %d", NAME(k), (int)f, (int)n);
+                        memcpy(got, x + n % 5, n * sizeof got[0]);
+                        sets[k]->exact[e](got, n, got);
+                        CHECKF(ref_differ(got, y + n % 5, n) == n && ref_same(got[n], guard),
+                               "%s function %d of %d in place", NAME(k), (int)f, (int)n);
                     }
             }
             CHECKF(matched == 1, "%s function %d", NAME(k), (int)f);
