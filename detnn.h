@@ -448,7 +448,8 @@
 #define DETNN_FEATURE_PACKED       0x2000 /* desc.packed */
 #define DETNN_FEATURE_NORMAL       0x4000 /* with INITIALIZERS: those that draw from the normal distribution */
 #define DETNN_FEATURE_MESSAGES     0x8000 /* errors in sentences; without it err.text is empty */
-#define DETNN_FEATURE_ALL          0xffff
+#define DETNN_FEATURE_WORKERS     0x10000 /* desc.workers above 1 */
+#define DETNN_FEATURE_ALL         0x1ffff
 /* DETNN_SELF          the name by which this header includes itself, once for each instruction set. */
 #ifndef DETNN_SELF
 #define DETNN_SELF "detnn.h"
@@ -1074,8 +1075,8 @@ DETNN_API float detnn_learning_rate(const detnn_optimizer *optimizer, const detn
 /* Correctly rounded elementary functions (C5), of one value and of arrays (y[i] = f(x[i]) for i < n; y may
    be x, else they do not overlap). Tried against MPFR (make prove) on 2026-11-21, gcc 12.2, on a Xeon with
    AVX-512. On all 2^32 inputs, 0 wrong: AVX2, AVX-512 and SSE2 (1 to 2 minutes of processor time for a function);
-   scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma); scalar with fma
-   up to gelu, in such a loop. On samples of 2^24 to 2^28 inputs, 0 wrong: the other fused ones, NEON.
+   scalar without fma (20 minutes; the last six from gelu on as a loop that gcc vectorised without fma) and with it (in
+   such a loop). On samples of 2^24 to 2^28 inputs, 0 wrong: NEON.
 
    How: the value is computed in binary64 to within E units in its last place (ulps, below), and rounded to binary32
    once. That is right unless the exact value lies within E ulps of the middle of two floats. So values within 16
@@ -6735,6 +6736,8 @@ static detnn_result detnni_check_desc(const detnn_net_desc *d, detnn_error *err)
     if (!d->parts_max) return detnni_fail(err, DETNN_ERROR_SIZE, "desc.parts_max is 0");
     if (d->workers > DETNN_WORKERS_MAX)
         return detnni_fail(err, DETNN_ERROR_SIZE, "desc.workers %z is above %z", d->workers, (size_t)DETNN_WORKERS_MAX);
+    if (d->workers > 1 && !DETNNI_HAS(WORKERS))
+        return detnni_fail(err, DETNN_ERROR_FEATURE, "desc.workers: this build's DETNN_FEATURES leave them out");
     if (d->workers > 1 && !d->parallel_for)
         return detnni_fail(err, DETNN_ERROR_NULL, "desc.workers is %z, but desc.parallel_for is null", d->workers);
     for (i = 0, width = d->inputs; i < d->layer_count; i++) {
@@ -7793,7 +7796,7 @@ static void detnni_shared_task(void *arg, size_t i)
 static void detnni_share(const detnn_net *net, size_t tasks, void (*work)(void *job, size_t task), void *job)
 {
     detnni_shared s;
-    if (tasks < 2) {
+    if (!DETNNI_HAS(WORKERS) || tasks < 2) {
         work(job, 0);
         return;
     }
@@ -7808,7 +7811,7 @@ static void detnni_share(const detnn_net *net, size_t tasks, void (*work)(void *
 static size_t detnni_tasks(const detnn_net *net, size_t workers, double operations, size_t pieces)
 {
     const double worth = operations / (double)(net->desc.task_work ? net->desc.task_work : 1);
-    if (workers < 2 || !(worth >= 2.0)) return 1;
+    if (!DETNNI_HAS(WORKERS) || workers < 2 || !(worth >= 2.0)) return 1;
     if (worth < (double)workers) workers = (size_t)worth;
     return detnni_min(workers, pieces ? pieces : 1);
 }
@@ -7818,7 +7821,7 @@ static size_t detnni_tasks(const detnn_net *net, size_t workers, double operatio
 static size_t detnni_cut(size_t n, size_t unit, size_t tasks, size_t i)
 {
     size_t pieces;
-    if (tasks < 2) return i ? n : 0;
+    if (!DETNNI_HAS(WORKERS) || tasks < 2) return i ? n : 0;
     pieces = n / unit + (n % unit != 0);
     return detnni_min(n, (pieces / tasks * i + detnni_min(pieces % tasks, i)) * unit);
 }
@@ -7964,7 +7967,7 @@ static void detnni_layer_forward(detnni_forward_job *f, size_t workers)
     const detnni_layer *l = f->l;
     const int dense = l->d.kind == DETNN_LAYER_DENSE, softmax = f->activate && l->d.activation == DETNN_SOFTMAX;
     const double width = dense ? (double)l->inputs : DETNNI_ELEMENT;
-    if (workers > 1) {
+    if (DETNNI_HAS(WORKERS) && workers > 1) {
         f->columns = dense && !softmax && l->outputs / 32 >= workers;
         f->tasks = detnni_tasks(f->net, workers, (double)f->rows * (double)l->outputs * width,
                                 f->columns ? l->outputs / 16 : f->rows);

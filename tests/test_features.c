@@ -51,6 +51,7 @@ static void missing_features(void)
     MISSING("schedule", desc.schedule.kind = DETNN_SCHEDULE_COSINE);
     MISSING("schedule", desc.schedule.warmup_steps = 5);
     MISSING("initializers", layers[1].kernel.kind = DETNN_HE_NORMAL);
+    MISSING("desc.workers", desc.workers = 2);
     MISSING("trace", desc.trace = 1);
 }
 
