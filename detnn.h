@@ -10614,10 +10614,11 @@ static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, 
     const int here = g->data_of == data;
     const float inv = 1.0f / (float)count;
     float *a = detnni_gpu_at(net, net->a), *b = detnni_gpu_at(net, net->b);
+    const size_t most = detnni_min(count, batch > 65536 ? batch : 65536); /* rows for one wait */
     detnni_score score;
-    size_t i, j, m;
+    size_t i, j, m, held = 0;
     detnni_gpu_send(net);
-    if (!detnni_gpu_room(g, 2 * detnni_min(batch, count))) return detnni_gpu_lost(net, err);
+    if (!detnni_gpu_room(g, 2 * most)) return detnni_gpu_lost(net, err);
     detnni_score_start(&score);
     for (i = 0; i < count; i += m) {
         const size_t at = first + i;
@@ -10642,25 +10643,29 @@ static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, 
         out = detnni_gpu_infer(net, x, m, 1);
         other = out == a ? b : a;
         p = detnni_gpu_losses_of(net, &rows, out, m, inv, other);
+        p.done = held;
         detnni_launch(g, detnni_k_losses, detnni_tiles(m, 4), 1, 128, p);
         if (net->raw) {
             detnni_gpu_activate(net, 0, &net->layers[net->desc.layer_count - 1], out, m, other);
             p.z = other;
         }
         p.error = 1;
-        p.done = m;
-        p.correct = g->correct + g->room - 2 * m; /* to where nothing is looked at */
+        p.done = most + held; /* of correct, too, where nothing is looked at */
         detnni_launch(g, detnni_k_losses, detnni_tiles(m, 4), 1, 128, p);
-        if (!detnni_gpu_down(g, g->host_losses, g->losses, 2 * m * sizeof(float))
-            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, m * sizeof(uint32_t)))
+        held += m;
+        if (i + m < count && held + batch <= most) continue;
+        if (!detnni_gpu_down(g, g->host_losses, g->losses, held * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + most, g->losses + most, held * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, held * sizeof(uint32_t)))
             return detnni_gpu_lost(net, err);
-        for (j = 0; j < m; j++) {
+        for (j = 0; j < held; j++) {
             score.rows++;
             if (!score.bad && !detnni_finite(g->host_losses[j])) score.bad = score.rows;
             detnni_batch_sum_add(&score.loss, g->host_losses[j]);
-            detnni_batch_sum_add(&score.error, g->host_losses[m + j]);
+            detnni_batch_sum_add(&score.error, g->host_losses[most + j]);
             score.correct += detnni_float_bits(g->host_losses[g->room + j]);
         }
+        held = 0;
     }
     metrics->loss = detnni_batch_sum_end(&score.loss) * inv;
     if (score.bad || !detnni_finite(metrics->loss))

@@ -208,6 +208,12 @@ static inline uint32_t atomicMax(uint32_t *p, uint32_t v)
     if (v > old) *p = v;
     return old;
 }
+static inline float shim_nan(float x) /* a GPU makes this NaN */
+{
+    const uint32_t nan = 0x7fffffff;
+    if (x != x) memcpy(&x, &nan, 4);
+    return x;
+}
 static inline double __dadd_rn(double a, double b) { return a + b; }
 static inline double __dsub_rn(double a, double b) { return a - b; }
 static inline double __dmul_rn(double a, double b) { return a * b; }
