@@ -10968,8 +10968,13 @@ static int detnni_gpu_graph(detnn_net *net, const detnn_data *data, size_t rows,
     good = cudaStreamEndCapture(g->stream, &graph) == cudaSuccess && g->error == cudaSuccess;
     good = good && cudaGraphInstantiate(&g->graph, graph, 0) == cudaSuccess;
     if (graph) (void)cudaGraphDestroy(graph);
-    if (good) g->graph_rows = rows;
-    else g->graph = 0;
+    if (good) {
+        g->graph_rows = rows;
+    } else { /* the step's launches follow; of a GPU that failed, they fail too */
+        g->graph = 0;
+        g->error = cudaSuccess;
+        (void)cudaGetLastError();
+    }
     return good;
 }
 

@@ -7,7 +7,8 @@
  * fma, B the memory's bandwidth, 4 cycles the latency of an fma):
  *
  *   product, tile 128   2 rows in out / P. A thread's 64 fma (forward, input gradient) need 4 loads of 16 bytes from
- *                       shared memory, 6 of 16 cycles of its bandwidth; expected 0.85 to 0.9 of P. Weight gradient: 32
+ *                       shared memory, 6 of 16 cycles of its bandwidth; expected 0.85 to 0.9 of P; to try: __launch_bounds__(256,
+ *                       2), 128 registers instead of 160 with 20 to 70 bytes spilled. Weight gradient: 32
  *                       fma for 3 loads, 3 of 8 cycles; 255 registers, so 8 warps on a multiprocessor; expected 0.8.
  *                       To try: 2 waiting nodes instead of 3 (fewer registers, groups of 8 leaves), stores of 16 bytes.
  *   product, tile 64    the same work, 16 fma for 2 loads; expected 0.6 to 0.7 of P where it fills the device. With one

@@ -568,6 +568,12 @@ static void failures(void)
     CHECK(same_state(cpu, net) && detnn_info(net).device == DETNN_GPU);
     shim_memory = (size_t)1 << 34;
     detnn_net_destroy(net);
+    net = make(&s, DETNN_GPU);
+    shim_no_capture = 1; /* then without a graph */
+    CHECKF(!detnn_fit(net, &s.data, &s.fit, &err), "%s", err.text);
+    CHECK(same_state(cpu, net) && detnn_info(net).device == DETNN_GPU && !net->gpu->behind);
+    shim_no_capture = 0;
+    detnn_net_destroy(net);
     for (at = 1; at < 400; at = at * 5 / 4 + 1) { /* the GPU fails here: the fit goes on on the CPU */
         net = make(&s, DETNN_GPU);
         shim_calls = 0;

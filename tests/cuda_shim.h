@@ -271,6 +271,7 @@ static std::map<void *, size_t> shim_sizes; /* of the device's memory */
 #else
 #define SHIM_FENCE 64
 #endif
+static int shim_no_capture; /* a launch fails while a graph is captured */
 static int shim_image = 75; /* the lowest capability that the build has kernels for */
 static long shim_fail_at, shim_calls, shim_allocated, shim_launches, shim_graphs;
 static int shim_devices = 1, shim_capability = 90;
@@ -379,7 +380,7 @@ template <typename A>
 static cudaError_t cudaLaunchKernel(void (*kernel)(A), dim3 grid, dim3 block, void **args, size_t, cudaStream_t s)
 {
     const A a = *(A *)args[0];
-    if (shim_failed()) return cudaErrorUnknown;
+    if (shim_failed() || (s->capture && shim_no_capture)) return cudaErrorUnknown;
     shim_launches++;
     return shim_queue(s, [=] { shim_run(grid, block, [=] { kernel(a); }); });
 }
@@ -392,7 +393,7 @@ static inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g)
 {
     *g = s->capture;
     s->capture = 0;
-    return cudaSuccess;
+    return shim_no_capture ? cudaErrorUnknown : cudaSuccess;
 }
 static inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *e, cudaGraph_t g, unsigned long long)
 {
