@@ -149,9 +149,10 @@
  * host. forward, backward, adapt, predict_const and data.get run on the CPU, and so does a step whose numbers are so
  * large that they might overflow: the CPU makes it, or says what is wrong. When the GPU fails, the call returns
  * DEVICE, the net is as it was when the host last had all of it (at the latest when the call began) and stays on the
- * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every architecture to be
- * served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and at most 1 GB for
- * partial sums; for a fit also the data. A net made by detnn_net_init gives it back in detnn_net_destroy.
+ * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1 (CUDA 12 or later), for every
+ * architecture to be served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and
+ * at most 1 GB for partial sums; for a fit also the data. A net made by detnn_net_init gives it back in
+ * detnn_net_destroy.
  *
  * CONTRACT, version 1
  *
