@@ -2579,7 +2579,7 @@ static uint32_t detnni_word(detnni_stream *s, uint64_t e)
     return s->word[e & 3];
 }
 
-static float detnni_unit(uint32_t word) { return (float)(word >> 8) * (1.0f / 16777216.0f); }
+static float detnni_unit(uint32_t word) { return (float)(int32_t)(word >> 8) * (1.0f / 16777216.0f); }
 
 /* z of C6 from the words a, b of its pair; second: the pair's second element. */
 static float detnni_normal(uint32_t a, uint32_t b, int second)
@@ -2727,7 +2727,7 @@ typedef struct detnni_order {
     int low; /* bits of the right half; the left has what remains */
     uint64_t low_mask, high_mask;
     uint32_t key[12];
-    unsigned char small[64];
+    unsigned char few[64];
 } detnni_order;
 
 static detnni_order detnni_order_of(uint64_t seed, uint64_t epoch, uint64_t count)
@@ -2739,14 +2739,14 @@ static detnni_order detnni_order_of(uint64_t seed, uint64_t epoch, uint64_t coun
     DETNNI_ZERO(&o, sizeof o);
     o.count = count;
     if (count <= 64) {
-        for (i = 0; i < (int)count; i++) o.small[i] = (unsigned char)i;
+        for (i = 0; i < (int)count; i++) o.few[i] = (unsigned char)i;
         for (i = (int)count - 1; i > 0; i--) {
             uint32_t n = (uint32_t)i + 1, least = (0u - n) % n;
             uint64_t p;
-            unsigned char t = o.small[i];
+            unsigned char t = o.few[i];
             do p = (uint64_t)detnni_word(&s, e++) * n; while ((uint32_t)p < least);
-            o.small[i] = o.small[p >> 32];
-            o.small[p >> 32] = t;
+            o.few[i] = o.few[p >> 32];
+            o.few[p >> 32] = t;
         }
         return o;
     }
@@ -2770,7 +2770,7 @@ static DETNNI_BOTH uint64_t detnni_mix(uint64_t half, uint32_t key)
 static DETNNI_BOTH uint64_t detnni_order_at(const detnni_order *o, uint64_t i)
 {
     int r;
-    if (o->count <= 64) return o->small[i];
+    if (o->count <= 64) return o->few[i];
     do {
         uint64_t left = i >> o->low, right = i & o->low_mask;
         for (r = 0; r < 12; r += 2) {
@@ -3010,8 +3010,9 @@ static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t t
     return p;
 }
 
-/* Blocks of a product's left side that a near cache holds: rows (most: as many may be left for the last one), and
- * along the chains, a power of two or all. Where there is more than one, so many columns are taken at a time. */
+/* Blocks of a product's left side that a near cache holds: `tall` rows, and up to `most` in the last block or the only
+ * one; `deep` along the chains, a power of two or all. Where there is more than one, so many columns are taken at a
+ * time. */
 #define DETNNI_BLOCK_TILES 21
 #define DETNNI_COLUMNS     1024
 typedef struct detnni_block {
@@ -3032,18 +3033,19 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
 #define DETNNI_DEEPEST 2048 /* longest pieces of the input gradient's chains: scratch may be for shorter ones */
 
 /* What vector kernels pack and (trees over samples) add up beside for a product [rows][cols] with chains of k, at
- * most. Of panels they make use from so many columns on. */
+ * most: as `blocks` (section 11) shares it out, whichever set of kernels. Panels pay from so many columns on. */
 #define DETNNI_PANELS      384
 #define DETNNI_TREE_PANELS 128
 static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k, int tree)
 {
     const detnni_block b = detnni_block_of(rows, k, DETNNI_BLOCK_TILES * 14);
     const size_t lanes = 2 * DETNNI_LANES, columns = detnni_min(cols, DETNNI_COLUMNS);
-    size_t room = b.deep * (lanes + (rows > b.most ? columns : 0)); /* of the right side */
-    if (cols >= (size_t)(tree ? DETNNI_TREE_PANELS : DETNNI_PANELS)) room += b.deep * (b.most + b.most / 3 + 32);
+    size_t room = b.deep * (lanes + (rows > b.most ? columns : 0)); /* strips of the right side */
+    if (cols >= (size_t)(tree ? DETNNI_TREE_PANELS : DETNNI_PANELS)) /* of 6 rows as 8, of 14 as 16 */
+        room += b.deep * (b.most + b.most / 3 + 32);
     else if (!tree && k % 1024 == 0) room += b.most * (b.deep + 16);
-    if (tree && k > 64) room += 12 * 14 * lanes;
-    if (tree && k > 1024) room += detnni_log2((k - 1) / 512) * rows * columns;
+    if (tree && k > 64) room += 12 * 14 * lanes; /* levels of a tile's leaves */
+    if (tree && k > 1024) room += detnni_log2((k - 1) / 512) * rows * columns; /* of the blocks along the chains */
     return room;
 }
 
@@ -3514,7 +3516,7 @@ DETNNI_DATA uint64_t detnni_log_table[2][16] = { {
 #endif
 #endif
 
-DETNNI_FN VM DETNNI_N(near)(VD y) { return vi_none(vi_add(vd_bits(y), vi_set(0x10000010)), vi_set(0x1fffffe0)); }
+DETNNI_FN VM DETNNI_N(unsure)(VD y) { return vi_none(vi_add(vd_bits(y), vi_set(0x10000010)), vi_set(0x1fffffe0)); }
 DETNNI_FN VD DETNNI_N(sign)(VD x) { return vd_and(x, vd_set(-0.0)); }
 DETNNI_FN VD DETNNI_N(abs)(VD x) { return vd_and(x, vi_double(vi_set(0x7fffffffffffffffu))); }
 /* a <= x <= b, or NaN */
@@ -3603,7 +3605,7 @@ DETNNI_FN VD DETNNI_N(exp)(VD x, VM *odd)
 DETNNI_FN VD DETNNI_N(expm1)(VD x, VM *odd)
 {
     VD y = vd_or(DETNNI_N(expm1_core)(DETNNI_N(clamp)(x, -120.0, 120.0)), DETNNI_N(sign)(x));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3619,7 +3621,7 @@ DETNNI_FN VD DETNNI_N(sigmoid)(VD x, VM *odd)
 {
     VD e = DETNNI_N(exp_core)(DETNNI_N(clamp)(x, -120.0, 120.0));
     VD y = vd_div(e, vd_add(vd_set(1.0), e));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3629,7 +3631,7 @@ DETNNI_FN VD DETNNI_N(silu)(VD x, VM *odd)
     VD n = vd_max(vd_set(-120.0), x), e = DETNNI_N(exp_core)(vd_sub(vd_set(0.0), vd_min(vd_set(120.0), n)));
     VD y = vd_div(n, vd_add(vd_set(1.0), e));
     y = vd_or(vd_mad(DETNNI_N(abs)(y), vd_set(1.0 / 4503599627370496.0), y), DETNNI_N(sign)(x));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3640,7 +3642,7 @@ DETNNI_FN VD DETNNI_N(silu_grad)(VD x, VM *odd)
     VD d = vd_add(vd_set(1.0), e), n = vd_add(vd_sub(vd_set(1.0), a), e), y = vd_div(vd_mul(e, n), vd_mul(d, d));
     y = vd_sel(vd_lt(x, vd_set(0.0)), y, vd_sub(vd_set(1.0), y));
     /* and odd nearest to the root, where e is not exact enough for the difference n */
-    *odd = vm_or(DETNNI_N(near)(y), vd_lt(DETNNI_N(abs)(n), vd_set(1.0 / 65536.0)));
+    *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(DETNNI_N(abs)(n), vd_set(1.0 / 65536.0)));
     return y;
 }
 
@@ -3649,7 +3651,7 @@ DETNNI_FN VD DETNNI_N(log)(VD x, VM *odd)
     VI part;
     VD k = DETNNI_N(exponent)(x, &part), z = vi_double(vi_sub(vi_add(vd_bits(x), vi_set(0x1000000000000000u)), part));
     VD y = DETNNI_N(log_core)(k, vd_sub(z, vd_set(1.0)), vd_set(0.0));
-    *odd = vm_or(DETNNI_N(near)(y), vd_lt(vd_set(200.0), k));
+    *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(vd_set(200.0), k));
     return y;
 }
 
@@ -3657,7 +3659,7 @@ DETNNI_FN VD DETNNI_N(log1p)(VD x, VM *odd)
 {
     VD k, y = DETNNI_N(log1p_core)(x, vd_set(0.0), &k);
     y = vd_or(y, DETNNI_N(sign)(x));
-    *odd = vm_or(DETNNI_N(near)(y), vd_lt(vd_set(200.0), k));
+    *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(vd_set(200.0), k));
     return y;
 }
 
@@ -3666,7 +3668,7 @@ DETNNI_FN VD DETNNI_N(softplus)(VD x, VM *odd)
 {
     VD a = vd_min(vd_set(120.0), DETNNI_N(abs)(x)), k;
     VD y = DETNNI_N(log1p_core)(DETNNI_N(exp_core)(vd_sub(vd_set(0.0), a)), vd_max(vd_set(0.0), x), &k);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3705,7 +3707,7 @@ DETNNI_FN VD DETNNI_N(erf_core)(VD x)
 DETNNI_FN VD DETNNI_N(erf)(VD x, VM *odd)
 {
     VD t = DETNNI_N(clamp)(x, -4.0, 4.0), y = vd_mul(t, DETNNI_N(erf_core)(vd_mad(t, t, vd_set(-8.0))));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3743,7 +3745,7 @@ DETNNI_FN VD DETNNI_N(gelu)(VD x, VM *odd)
     y = vd_min(vd_set(0.5 - 1.0 / 1125899906842624.0), vd_mul(e, y));
     y = vd_sel(vd_lt(vd_set(0.0), x), vd_sub(vd_set(1.0), y), y);
     y = vd_mul(vd_max(vd_set(-15.0), x), y);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3781,7 +3783,7 @@ DETNNI_FN VD DETNNI_N(gelu_grad)(VD x, VM *odd)
     y = vd_mul(y, vd_sub(vd_sub(a, vd_set(0.75179152469356447)), vd_set(-1.4956759177009883e-17)));
     y = vd_mul(e, y);
     y = vd_sel(vd_lt(x, vd_set(0.0)), y, vd_sub(vd_set(1.0), y));
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3805,7 +3807,7 @@ DETNNI_FN VD DETNNI_N(sin2pi)(VD x, VM *odd)
     VD u = DETNNI_N(clamp)(x, -16777216.0, 16777216.0); /* beyond, x is an even integer */
     VD t = vd_mad(vd_set(2.0), u, vd_set(DETNNI_ROUND));
     VD y = DETNNI_N(sin_core)(vd_mad(vd_sub(t, vd_set(DETNNI_ROUND)), vd_set(-0.5), u), t, x);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -3815,7 +3817,7 @@ DETNNI_FN VD DETNNI_N(cos2pi)(VD x, VM *odd)
     VD u = vd_sub(vd_set(0.25), vd_min(vd_set(16777216.0), DETNNI_N(abs)(x)));
     VD t = vd_mad(vd_set(2.0), u, vd_set(DETNNI_ROUND));
     VD y = DETNNI_N(sin_core)(vd_mad(vd_sub(t, vd_set(DETNNI_ROUND)), vd_set(-0.5), u), t, x);
-    *odd = DETNNI_N(near)(y);
+    *odd = DETNNI_N(unsure)(y);
     return y;
 }
 
@@ -4444,8 +4446,8 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define DETNNI_TALL(X) X(10) X(11) X(12) X(13) X(14)
 #define DETNNI_ALL(X)  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
 #define DETNNI_SOME(X) X(1) X(2) X(4) X(6) X(8) X(10) X(12) X(14)
-#define DETNNI_LONG(X) X(1, 4) X(1, 8)
-#define DETNNI_WIDE(X) DETNNI_LONG(X) X(2, 4) X(2, 8) X(3, 4) X(3, 8) X(4, 4)
+#define DETNNI_LONG(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(1, 8)
+#define DETNNI_WIDE(X) DETNNI_LONG(X) X(2, 8) X(3, 8)
 #elif DETNNI_ISA == DETNNI_ISA_AVX2
 #define DETNNI_MOST 6
 #define DETNNI_TALL(X) X(4) X(5) X(6)
@@ -4803,9 +4805,9 @@ typedef struct {
     float *c;
     float *copy;                    /* where the first tile leaves b packed, or null */
     float *levels;                  /* for the tree over leaves of 64 where k is cut into such, or null */
-    const DETNNI_N(place) *sums;    /* a panel's: so many, like c, that are added at the end, the last one first */
-    size_t joins;
-    size_t as, bs, is, cs, k, cols; /* strides between rows; a panel's as is that along the chain */
+    const DETNNI_N(place) *sums;    /* [joins], other parts of c's sums, added at the end, the last one first; */
+    size_t joins;                   /* 0 unless a lies in columns */
+    size_t as, bs, is, cs, k, cols; /* strides between rows; where a lies in columns, as is that along the chain */
     size_t last, b_last;            /* the last vector's column in c and init, and in b */
 } DETNNI_N(tile);
 typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
@@ -4856,12 +4858,13 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         } \
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
-/* PANEL: a's rows lie side by side, and as is the stride of its chain; ALSO: what is done with b besides */
+/* PANEL 0: a lies in rows; 1: in columns; 2: in columns HEIGHT apart, and b in strips of two vectors. ALSO: what is
+   done with b besides. line: of the next tile's c, fetched ahead, a line for each pass of the loop up to `lines`. */
 #define DETNNI_TILE(name, R, V, PANEL, ALSO) \
 DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 { \
     const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
-    const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1;\
+    const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1; \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
     const float *b = t->b, *init = t->init, *line = t->c + R * cs, *lines = line + R * cs; \
     float *c = t->c, *copy = t->copy; \
@@ -4982,13 +4985,13 @@ DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole
     } while (left);
 }
 
-/* Packed: for every `even` columns of a (the last ones with columns before them) a panel of HEIGHT. */
+#define DETNNI_LOW 6 /* rows of tiles of four vectors, at most */
 
-/* The height of tiles that divide rows evenly. */
-DETNNI_FN size_t DETNNI_N(even)(size_t rows)
+/* The height of tiles, at most so many rows, that divide rows evenly. */
+DETNNI_FN size_t DETNNI_N(even)(size_t rows, size_t most)
 {
-    size_t tiles = (rows + DETNNI_MOST - 1) / DETNNI_MOST;
-    return tiles > 1 ? (rows + tiles - 1) / tiles : DETNNI_MOST;
+    size_t tiles = (rows + most - 1) / most;
+    return tiles > 1 ? (rows + tiles - 1) / tiles : most;
 }
 
 /* Tiles down the rows of a and c, as many and as even as they come, across `width` columns. form: a's rows as in
@@ -5000,7 +5003,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     const int plain = in_rows ? DETNNI_N(as_rows) : DETNNI_N(as_panel); /* of every height, as panels go on by even */
     const int kept = in_rows ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
     const int once = t.is || t.joins; /* c is read: no row may be computed twice */
-    const size_t even = vectors > 2 ? rows : DETNNI_N(even)(rows);
+    const size_t even = DETNNI_N(even)(rows, vectors > 2 ? DETNNI_LOW : DETNNI_MOST);
     const float *a = t.a, *init = t.init;
     float *c = t.c;
     size_t at = 0, tall = 0, panel = 0;
@@ -5039,10 +5042,14 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     }
 }
 
-/* The columns that one pass takes with so few rows. */
-DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows)
+/* The columns that one pass takes: more than two vectors where rows are few; four where columns are, so that b is read
+   from where it lies, but not if the last pass were three. */
+DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows, size_t cols)
 {
-    return (DETNNI_N(tile_of)(form, rows, 8) ? 8 : DETNNI_N(tile_of)(form, rows, 4) ? 4 : 2) * DETNNI_W;
+    const size_t vectors = (cols + DETNNI_W - 1) / DETNNI_W;
+    if (DETNNI_N(tile_of)(form, rows, 8)) return 8 * DETNNI_W;
+    if (DETNNI_N(tile_of)(form, rows, 4)) return 4 * DETNNI_W;
+    return (vectors < 8 && vectors % 4 != 3 && DETNNI_N(tile_of)(form, DETNNI_LOW, 4) ? 4 : 2) * DETNNI_W;
 }
 
 /* Four registers that hold 4 x 4 blocks side by side: each block is transposed. */
@@ -5087,10 +5094,11 @@ DETNNI_FN0 void DETNNI_N(turn)(const float *s, size_t ss, size_t rows, size_t co
     }
 }
 
-/* Packs rows (turned) or columns of a, at least HEIGHT, k long, for `down`. */
+/* Packs rows (turned) or columns of a, at least HEIGHT, k long, for `down`: for every `even` of them (the last ones
+   with some before them) a panel of HEIGHT. */
 DETNNI_FN0 void DETNNI_N(panels)(const float *a, size_t as, int turned, size_t rows, size_t k, float *d)
 {
-    const size_t even = DETNNI_N(even)(rows), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
+    const size_t even = DETNNI_N(even)(rows, DETNNI_MOST), last = rows - DETNNI_HEIGHT, size = DETNNI_HEIGHT * k;
     size_t at, group, end, i, j;
     if (turned) {
         for (at = 0; at < rows; at += even, d += size)
@@ -5138,7 +5146,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const detnni_block block = detnni_block_of(q->rows, q->bt ? detnni_min(q->k, DETNNI_DEEPEST) : q->k,
                                                DETNNI_BLOCK_TILES * DETNNI_MOST);
     const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
-    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows);
+    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows, q->cols);
     const size_t tree = q->at && q->k > 64;
     const size_t levels = tree ? (detnni_log2(block.deep / 64) + 1) * DETNNI_MOST * strip : 0;
     const int many = q->rows > block.most, cut = many || q->k > 2 * block.deep;
@@ -5156,9 +5164,11 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const int copy = !q->bt && most == strip && block.most >= 2 * DETNNI_MOST && used + one <= q->room;
     float *beside = q->scratch + levels, *near_a = q->scratch + fixed, *near_b = q->scratch + used;
     size_t first, k, m, n, end, high, width, group, depth, i;
+    DETNNI_N(place) sums[8 * sizeof(size_t)];
     DETNNI_N(tile) t;
     DETNNI_ZERO(&t, sizeof t);
     t.levels = tree ? q->scratch : 0;
+    t.sums = sums;
     for (first = 0; first < q->cols; first = end) {
         end = first + detnni_min(columns, q->cols - first);
         k = group = depth = 0;
@@ -5179,7 +5189,6 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                 for (n = first; n < end; n += width) {
                     float *kept = near_b + (keep ? (n - first) * block.deep : 0);
                     const int fresh = !keep || m == 0;
-                    DETNNI_N(place) sums[8 * sizeof(size_t)];
                     width = detnni_min(most, end - n);
                     t.b = q->bt ? q->b + n * q->bs + k : q->b + k * q->bs + n;
                     t.bs = q->bs;
@@ -5200,7 +5209,6 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                         if (level) sums[i].at = beside + ((level - 1) * q->rows + m) * columns + n - first;
                         sums[i].stride = level ? columns : q->cs;
                     }
-                    t.sums = sums;
                     t.c = sums[0].at;
                     t.cs = sums[0].stride;
                     t.init = !tree && k ? t.c : q->init ? q->init + n : 0;
@@ -5620,9 +5628,16 @@ DETNNI_FN0 void DETNNI_N(activate_back)(detnn_activation activation, float alpha
 #undef DETNNI_BACK
 }
 
-/* The 4 W words of W Philox blocks from the given one on (C6), in order. A block is computed in 64-bit lanes: c0 .. c3
-   are the low halves, what is above them never matters. vu_upper(x): the upper halves in the lower ones; vu_pair(x, y):
-   the lower halves of x with those of y above them. */
+/* The words of so many Philox blocks, from the given one on (C6), in order: streams of W / 2, side by side. A block is
+   computed in 64-bit lanes: c0 .. c3 are the low halves, what is above them never matters. vu_upper(x): the upper
+   halves in the lower ones; vu_pair(x, y): the lower halves of x with those of y above them. */
+#if DETNNI_W == 16
+#define DETNNI_STREAMS(X) X(0, a) X(1, b) X(2, c) X(3, d)
+#define DETNNI_DRAWN      (8 * DETNNI_W)
+#else
+#define DETNNI_STREAMS(X) X(0, a) X(1, b)
+#define DETNNI_DRAWN      (4 * DETNNI_W)
+#endif
 DETNNI_FN void DETNNI_N(philox)(const uint32_t key[20], const detnni_stream *s, uint32_t block, uint32_t *word)
 {
     /* lane 2 q + j of W / 2 holds block (W / 4) j + q, so that pairs come out in order */
@@ -5633,29 +5648,29 @@ DETNNI_FN void DETNNI_N(philox)(const uint32_t key[20], const detnni_stream *s, 
 #else
     static const uint32_t lane[4] = { 0, 0, 1, 0 };
 #endif
-    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u);
-    VU a0 = vu_add(vu_load(lane), vu_set(block)), b0 = vu_add(a0, vu_set(DETNNI_W / 2));
-    VU a1 = vu_set(s->counter[1]), a2 = vu_set(s->counter[2]), a3 = vu_set(s->counter[3]);
-    VU b1 = a1, b2 = a2, b3 = a3, p, q;
-#define DETNNI_TWICE(i, c0, c1, c2, c3) /* words 1 and 3 of a round are products of the one before */ \
-    p = vu_mul(c0, m0); \
-    q = vu_mul(c2, m1); \
-    c0 = vu_xor3(vu_upper(q), c1, vu_set(key[i])); \
-    c2 = vu_xor3(vu_upper(p), c3, vu_set(key[i + 1])); \
-    c3 = vu_mul(c0, m0); \
-    c1 = vu_mul(c2, m1); \
-    c0 = vu_xor3(vu_upper(c1), q, vu_set(key[i + 2])); \
-    c2 = vu_xor3(vu_upper(c3), p, vu_set(key[i + 3]));
-#define DETNNI_PAIRED(i) DETNNI_TWICE(i, a0, a1, a2, a3) DETNNI_TWICE(i, b0, b1, b2, b3)
-    DETNNI_PAIRED(0) DETNNI_PAIRED(4) DETNNI_PAIRED(8) DETNNI_PAIRED(12) DETNNI_PAIRED(16)
-    p = vu_pair(a0, a1);
-    q = vu_pair(a2, a3);
-    vu_store(word, vu_low(p, q));
-    vu_store(word + DETNNI_W, vu_high(p, q));
-    p = vu_pair(b0, b1);
-    q = vu_pair(b2, b3);
-    vu_store(word + 2 * DETNNI_W, vu_low(p, q));
-    vu_store(word + 3 * DETNNI_W, vu_high(p, q));
+    const VU m0 = vu_set(0xD2511F53u), m1 = vu_set(0xCD9E8D57u), first = vu_add(vu_load(lane), vu_set(block));
+    size_t i;
+    VU p, q;
+#define DETNNI_COUNT(n, c) \
+    VU c##0 = vu_add(first, vu_set(n * DETNNI_W / 2)), c##1 = vu_set(s->counter[1]); \
+    VU c##2 = vu_set(s->counter[2]), c##3 = vu_set(s->counter[3]);
+#define DETNNI_TWICE(n, c) /* words 1 and 3 of a round are products of the one before */ \
+    p = vu_mul(c##0, m0); \
+    q = vu_mul(c##2, m1); \
+    c##0 = vu_xor3(vu_upper(q), c##1, vu_set(key[i])); \
+    c##2 = vu_xor3(vu_upper(p), c##3, vu_set(key[i + 1])); \
+    c##3 = vu_mul(c##0, m0); \
+    c##1 = vu_mul(c##2, m1); \
+    c##0 = vu_xor3(vu_upper(c##1), q, vu_set(key[i + 2])); \
+    c##2 = vu_xor3(vu_upper(c##3), p, vu_set(key[i + 3]));
+#define DETNNI_WORDS(n, c) \
+    p = vu_pair(c##0, c##1); \
+    q = vu_pair(c##2, c##3); \
+    vu_store(word + 2 * n * DETNNI_W, vu_low(p, q)); \
+    vu_store(word + (2 * n + 1) * DETNNI_W, vu_high(p, q));
+    DETNNI_STREAMS(DETNNI_COUNT)
+    for (i = 0; i < 20; i += 4) { DETNNI_STREAMS(DETNNI_TWICE) }
+    DETNNI_STREAMS(DETNNI_WORDS)
 }
 DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /* of every round */
 {
@@ -5668,12 +5683,12 @@ DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /*
 
 DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
 {
-    uint32_t word[4 * DETNNI_W], key[20];
+    uint32_t word[DETNNI_DRAWN], key[20];
     size_t n, skip = (size_t)(first & 3);
     DETNNI_N(philox_key)(s, key);
     for (; all; all -= n, out += n, first += n, skip = 0) {
-        const int whole = all >= 4 * DETNNI_W && !skip;
-        n = detnni_min(all, 4 * DETNNI_W - skip);
+        const int whole = all >= DETNNI_DRAWN && !skip;
+        n = detnni_min(all, DETNNI_DRAWN - skip);
         DETNNI_N(philox)(key, s, (uint32_t)(first >> 2), whole ? out : word);
         if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
     }
@@ -5689,13 +5704,13 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
     const uint64_t floor = (uint64_t)product;
     const VU threshold = vu_set((uint32_t)(floor + ((double)floor < product))); /* below 2^32, as rate < 1 */
     const VF scale = vf_set(1.0f / (1.0f - rate)), zero = vf_set(0.0f);
-    uint32_t word[4 * DETNNI_W + 4], key[20];
+    uint32_t word[DETNNI_DRAWN + 4], key[20];
     size_t n, skip = (size_t)(first & 3);
-    DETNNI_ZERO(word + 4 * DETNNI_W, 4 * sizeof *word);
+    DETNNI_ZERO(word + DETNNI_DRAWN, 4 * sizeof *word);
     DETNNI_N(philox_key)(&s, key);
     for (; all; all -= n, x += n, y += n, first += n, skip = 0) {
         DETNNI_N(philox)(key, &s, (uint32_t)(first >> 2), word);
-        n = detnni_min(all, 4 * DETNNI_W - skip);
+        n = detnni_min(all, DETNNI_DRAWN - skip);
         DETNNI_EACH(
             VF v = vf_mul(DETNNI_LOAD(x), scale);
             v = vf_sel(vu_ge(vu_load(word + skip + i), threshold), v, zero);
@@ -5708,13 +5723,13 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
 #if DETNNI_ISA == DETNNI_ISA_AVX512 || DETNNI_ISA == DETNNI_ISA_AVX2
 #if DETNNI_ISA == DETNNI_ISA_AVX512
 #define vu_value           _mm512_cvtepi32_ps
-#define vf_dim(x)          _mm512_fpclass_ps_mask(x, 0x20) /* subnormal */
+#define vf_subnormal(x)    _mm512_fpclass_ps_mask(x, 0x20) /* subnormal */
 #define vf_and(x, y)       ((VFM)((x) & (y)))
 #define vf_or(x, y)        ((VFM)((x) | (y)))
 #define vf_any(x)          ((x) != 0)
 #else
 #define vu_value           _mm256_cvtepi32_ps
-#define vf_dim(x) \
+#define vf_subnormal(x) \
     vf_and(vf_gt(vu_value(vf_size(x)), vf_set(0.0f)), vf_gt(vf_set(8388608.0f), vu_value(vf_size(x))))
 #define vf_and             _mm256_and_ps
 #define vf_or              _mm256_or_ps
@@ -5723,41 +5738,41 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
 #define vf_size(x)         vu_and(vf_bits(x), vu_set(0x7fffffff))
 /* fma(b, m, t), 0 <= b < 1: where m is subnormal and t is 0, the integer that m is in units of 2^-149 is multiplied,
    and rounded to an integer by the addition of 2^23. */
-DETNNI_FN VF DETNNI_N(fade)(VF b, VF m, VF t)
+DETNNI_FN VF DETNNI_N(average)(VF b, VF m, VF t)
 {
-    VFM dim = vf_dim(m);
+    VFM tiny = vf_subnormal(m);
     VF whole;
     VU left;
-    if (!DETNNI_RARE(vf_any(dim))) return vf_fma(b, m, t);
-    dim = vf_and(dim, vf_and(vf_gt(b, vf_set(0.0f)), vu_ge(vu_set(0), vf_size(t))));
-    whole = vf_fma(b, vf_sel(dim, vf_set(0.0f), m), t);
+    if (!DETNNI_RARE(vf_any(tiny))) return vf_fma(b, m, t);
+    tiny = vf_and(tiny, vf_and(vf_gt(b, vf_set(0.0f)), vu_ge(vu_set(0), vf_size(t))));
+    whole = vf_fma(b, vf_sel(tiny, vf_set(0.0f), m), t);
     left = vf_bits(vf_fma(b, vu_value(vf_size(m)), vf_set(8388608.0f)));
     left = vu_or(vu_add(left, vu_set(0u - 0x4b000000u)), vu_and(vf_bits(m), vu_set(1u << 31)));
-    return vf_sel(dim, vu_float(left), whole);
+    return vf_sel(tiny, vu_float(left), whole);
 }
 /* For v + rate * (m / (sqrt(s) * r + epsilon)), epsilon above 2^-30, |rate| below 2^10, 0 < r < 2^8: takes subnormal
    m and s for 0 where that changes nothing. Such an m moves v by less than 2^-86, such an s the divisor by less than
    half of its last place, unless its root is NaN. */
-DETNNI_FN void DETNNI_N(still)(VF *m, VF *s, VF v)
+DETNNI_FN void DETNNI_N(flush)(VF *m, VF *s, VF v)
 {
-    const VF zero = vf_set(0.0f), small = vu_float(vu_set(0x26800000)); /* 2^-50 */
-    const VFM dim = vf_dim(*m), dark = vf_dim(*s);
+    const VF zero = vf_set(0.0f), moving = vu_float(vu_set(0x26800000)); /* 2^-50 */
+    const VFM tiny = vf_subnormal(*m), tiny_s = vf_subnormal(*s);
     VFM moved;
-    if (!DETNNI_RARE(vf_any(vf_or(dim, dark)))) return;
-    moved = vf_and(dim, vf_gt(small, vu_float(vf_size(v))));
-    if (vf_any(vf_or(moved, vf_and(dark, vu_ge(vf_bits(*s), vu_set(1u << 31)))))) return;
-    *m = vf_sel(dim, zero, *m);
-    *s = vf_sel(dark, zero, *s);
+    if (!DETNNI_RARE(vf_any(vf_or(tiny, tiny_s)))) return;
+    moved = vf_and(tiny, vf_gt(moving, vu_float(vf_size(v))));
+    if (vf_any(vf_or(moved, vf_and(tiny_s, vu_ge(vf_bits(*s), vu_set(1u << 31)))))) return;
+    *m = vf_sel(tiny, zero, *m);
+    *s = vf_sel(tiny_s, zero, *s);
 }
 #undef vf_and
 #undef vf_any
-#undef vf_dim
 #undef vf_or
 #undef vf_size
+#undef vf_subnormal
 #undef vu_value
 #else
-DETNNI_FN VF DETNNI_N(fade)(VF b, VF m, VF t) { return vf_fma(b, m, t); }
-DETNNI_FN void DETNNI_N(still)(VF *m, VF *s, VF v) { (void)m; (void)s; (void)v; }
+DETNNI_FN VF DETNNI_N(average)(VF b, VF m, VF t) { return vf_fma(b, m, t); }
+DETNNI_FN void DETNNI_N(flush)(VF *m, VF *s, VF v) { (void)m; (void)s; (void)v; }
 #endif
 
 /* One update (C10), clipping apart. Returns the largest bits without sign among what it wrote: from
@@ -5769,7 +5784,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
     const int shrink = decay && u->o.kind == DETNN_ADAMW, l2 = decay && wd > 0.0f && !shrink;
     const VF rate = vf_set(-u->rate), decayed = vf_set(wd);
     const VF momentum = vf_set(u->o.momentum), epsilon = vf_set(u->o.epsilon), one = vf_set(1.0f);
-    const int nesterov = u->o.nesterov, stills = u->o.epsilon > 1e-9f && u->rate < 1024.0f && u->correction < 256.0f;
+    const int nesterov = u->o.nesterov, flush = u->o.epsilon > 1e-9f && u->rate < 1024.0f && u->correction < 256.0f;
     VU largest = vu_set(0);
 #define DETNNI_WRITE(p, x) \
     do { VF written = x; largest = DETNNI_N(larger)(largest, written); DETNNI_STORE(p, written); } while (0)
@@ -5781,10 +5796,10 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
         );
     } else if (u->o.kind == DETNN_SGD) {
         DETNNI_OVER(
-            VF m = DETNNI_N(fade)(momentum, DETNNI_LOAD(m1), d), s = one;
+            VF m = DETNNI_N(average)(momentum, DETNNI_LOAD(m1), d), s = one;
             DETNNI_WRITE(m1, m);
-            if (nesterov) m = DETNNI_N(fade)(momentum, m, d);
-            if (stills) DETNNI_N(still)(&m, &s, v);
+            if (nesterov) m = DETNNI_N(average)(momentum, m, d);
+            if (flush) DETNNI_N(flush)(&m, &s, v);
             DETNNI_WRITE(w, vf_fma(rate, m, v));
         );
     } else if (DETNNI_HAS(ADAM) && (u->o.kind == DETNN_ADAM || u->o.kind == DETNN_ADAMW)) {
@@ -5792,26 +5807,26 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
         const VF c1 = vf_set(1.0f - u->o.beta1), c2 = vf_set(1.0f - u->o.beta2);
         const VF r = vf_set(u->correction), keep = vf_set(u->keep);
         DETNNI_OVER(
-            VF m = DETNNI_N(fade)(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
-            VF s = DETNNI_N(fade)(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
+            VF m = DETNNI_N(average)(b1, DETNNI_LOAD(m1), vf_mul(c1, d));
+            VF s = DETNNI_N(average)(b2, DETNNI_LOAD(m2), vf_mul(vf_mul(c2, d), d));
             DETNNI_WRITE(m1, m);
             DETNNI_WRITE(m2, s);
             if (shrink) v = vf_mul(keep, v);
-            if (stills) DETNNI_N(still)(&m, &s, v);
+            if (flush) DETNNI_N(flush)(&m, &s, v);
             DETNNI_WRITE(w, vf_fma(rate, vf_div(m, vf_fma(vf_sqrt(s), r, epsilon)), v));
         );
     } else if (DETNNI_HAS(RMSPROP) && u->o.kind == DETNN_RMSPROP) {
         const VF rho = vf_set(u->o.rho), c = vf_set(1.0f - u->o.rho);
         DETNNI_OVER(
-            VF s = DETNNI_N(fade)(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h;
+            VF s = DETNNI_N(average)(rho, DETNNI_LOAD(m1), vf_mul(vf_mul(c, d), d)), h;
             DETNNI_WRITE(m1, s);
-            if (stills) DETNNI_N(still)(&d, &s, m2 ? vf_set(0.0f) : v); /* a moment is moved by the least */
+            if (flush) DETNNI_N(flush)(&d, &s, m2 ? vf_set(0.0f) : v); /* a moment is moved by the least */
             h = vf_div(d, vf_add(vf_sqrt(s), epsilon));
             if (m2) {
-                h = DETNNI_N(fade)(momentum, DETNNI_LOAD(m2), h);
+                h = DETNNI_N(average)(momentum, DETNNI_LOAD(m2), h);
                 DETNNI_WRITE(m2, h);
                 s = one;
-                if (stills) DETNNI_N(still)(&h, &s, v);
+                if (flush) DETNNI_N(flush)(&h, &s, v);
             }
             DETNNI_WRITE(w, vf_fma(rate, h, v));
         );
@@ -5823,6 +5838,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 
 #undef DETNNI_64
 #undef DETNNI_ADD
+#undef DETNNI_AHEAD
 #undef DETNNI_ALL
 #undef DETNNI_AT
 #undef DETNNI_B
@@ -5832,23 +5848,20 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_C2
 #undef DETNNI_C4
 #undef DETNNI_C8
+#undef DETNNI_CASE
+#undef DETNNI_CASE_PACKED
 #undef DETNNI_CASE_PANEL_1
 #undef DETNNI_CASE_PANEL_2
 #undef DETNNI_CASE_PANEL_C
+#undef DETNNI_CASE_PANEL_V
 #undef DETNNI_CASE_ROWS_1
 #undef DETNNI_CASE_ROWS_2
 #undef DETNNI_CASE_ROWS_C
 #undef DETNNI_CASE_ROWS_V
 #undef DETNNI_CHUNK
-#undef DETNNI_CASE
-#undef DETNNI_CASE_PACKED
-#undef DETNNI_CASE_PANEL_V
-#undef DETNNI_AHEAD
-#undef DETNNI_JOIN
-#undef DETNNI_PACKED_2
-#undef DETNNI_PANEL_V
-#undef vf_again
 #undef DETNNI_COLUMN
+#undef DETNNI_COUNT
+#undef DETNNI_DRAWN
 #undef DETNNI_EACH
 #undef DETNNI_FEW
 #undef DETNNI_FINISH
@@ -5856,21 +5869,25 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_GET
 #undef DETNNI_HEIGHT
 #undef DETNNI_INIT
+#undef DETNNI_JOIN
 #undef DETNNI_KEEP
 #undef DETNNI_LANE
 #undef DETNNI_LANES4
 #undef DETNNI_LANES8
 #undef DETNNI_LOAD
+#undef DETNNI_LONG
+#undef DETNNI_LOW
 #undef DETNNI_MASK
 #undef DETNNI_MOST
 #undef DETNNI_ON
 #undef DETNNI_OUT
 #undef DETNNI_OVER
+#undef DETNNI_PACKED_2
 #undef DETNNI_PAD
-#undef DETNNI_PAIRED
 #undef DETNNI_PANEL_1
 #undef DETNNI_PANEL_2
 #undef DETNNI_PANEL_C
+#undef DETNNI_PANEL_V
 #undef DETNNI_PLACE
 #undef DETNNI_PLAIN
 #undef DETNNI_PUT
@@ -5897,19 +5914,21 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_STEP
 #undef DETNNI_STEPS
 #undef DETNNI_STORE
+#undef DETNNI_STREAMS
 #undef DETNNI_TALL
 #undef DETNNI_TILE
 #undef DETNNI_TO
 #undef DETNNI_TURN4
 #undef DETNNI_TWICE
-#undef DETNNI_LONG
 #undef DETNNI_WIDE
+#undef DETNNI_WORDS
 #undef DETNNI_WRITE
 #undef VF
 #undef VFM
 #undef VL
 #undef VU
 #undef vf_add
+#undef vf_again
 #undef vf_ahead
 #undef vf_bits
 #undef vf_div
@@ -6107,11 +6126,13 @@ static void detnni_bulk_words(const detnni_kernels *k, const detnni_stream *s, u
     DETNNI_ONE(k)->words(s, first, n, out);
 }
 
-/* y = fma(scale, x, offset), up to 64 elements: a product with one input. */
+enum { DETNNI_DRAW = DETNNI_LANES < 4 ? 64 : 16 * DETNNI_LANES }; /* numbers that are drawn at a time */
+
+/* y = fma(scale, x, offset): a product with one input. */
 static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, float offset, size_t n, float *y)
 {
     const detnni_dense p = detnni_dense_of(1, 1, n, n, 0, 0);
-    float b[64];
+    float b[DETNNI_DRAW];
     size_t i;
     for (i = 0; i < n; i++) b[i] = offset;
     DETNNI_ONE(k)->forward(&p, &scale, x, b, y);
@@ -6122,28 +6143,28 @@ static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uin
 {
     size_t m, i;
     for (; n; n -= m, first += m, out += m) {
-        uint32_t word[64];
-        float u[64];
-        m = detnni_min(n, 64);
+        uint32_t word[DETNNI_DRAW];
+        float u[DETNNI_DRAW];
+        m = detnni_min(n, DETNNI_DRAW);
         DETNNI_ONE(k)->words(s, first, m, word);
         for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
         detnni_scaled(k, high - low, u, low, m, out);
     }
 }
 
-/* Pair by pair as detnni_normal does, 32 pairs at a time. */
+/* Pair by pair as detnni_normal does. */
 static void detnni_normals(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float mean,
                            float deviation, float *out)
 {
     size_t m, i;
     for (; n; n -= m, first += m, out += m) {
-        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, 64 - skip) + skip + 1) / 2;
-        uint32_t word[64];
-        float r[32], u[32], c[32], z[64];
-        m = detnni_min(n, 64 - skip);
+        const size_t skip = (size_t)(first & 1), pairs = (detnni_min(n, DETNNI_DRAW - skip) + skip + 1) / 2;
+        uint32_t word[DETNNI_DRAW];
+        float r[DETNNI_DRAW / 2], u[DETNNI_DRAW / 2], c[DETNNI_DRAW / 2], z[DETNNI_DRAW];
+        m = detnni_min(n, DETNNI_DRAW - skip);
         DETNNI_ONE(k)->words(s, first - skip, 2 * pairs, word);
         for (i = 0; i < pairs; i++) {
-            r[i] = (float)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
+            r[i] = (float)(int32_t)((word[2 * i] >> 8) + 1) * (1.0f / 16777216.0f);
             u[i] = detnni_unit(word[2 * i + 1]);
         }
         DETNNI_ONE(k)->exact[DETNNI_EXACT_log](r, pairs, r);
@@ -7877,11 +7898,11 @@ static void detnni_gradients_task(void *arg, size_t i)
 
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
  * detnni_forward_rows saw. Writes the gradients of all trainable tensors to g, and that for x to dx where
- * it is not null. */
-static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
+ * it is not null. Returns a bound on all in g, twice rows * |x| * |d| for each layer, to save a pass over them. */
+static float detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
 {
     size_t n = net->desc.layer_count, lowest = 0, i;
-    float *d = net->a, *other = net->b, *t;
+    float *d = net->a, *other = net->b, *t, bound = 0.0f;
     detnni_backward_job b;
     b.net = net;
     b.rows = rows;
@@ -7902,6 +7923,11 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
         if (dense) {
             b.g = detnni_trainable(l) ? g : 0;
             b.other = wanted ? other : 0;
+            if (b.g) { /* the bias's x is 1 */
+                const float x = detnni_float(DETNNI_KERNELS(net)->magnitude(b.x, rows * l->inputs));
+                bound += 2.0f * (float)rows * (x < 1.0f ? 1.0f : x)
+                         * detnni_float(DETNNI_KERNELS(net)->magnitude(d, rows * l->outputs));
+            }
             b.tasks = detnni_tasks(net, net->desc.workers, size * (double)l->inputs * (b.g && wanted ? 2.0 : 1.0),
                                    l->inputs / 16);
             detnni_share(net, b.tasks, detnni_gradients_task, &b);
@@ -7911,6 +7937,7 @@ static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int 
         detnni_trace_rows(net, 2 + n + i, d, rows, l->inputs, first);
     }
     if (dx) DETNNI_COPY(dx, d, rows * net->inputs * sizeof(float));
+    return bound;
 }
 
 /* ---- The tree over the parts of a step (C3): nodes are whole sets of gradients ---- */
@@ -8299,22 +8326,22 @@ static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float 
     return largest;
 }
 
-/* Applies the gathered gradients; on an error nothing but the gradients has changed. */
-static detnn_result detnni_apply(detnn_net *net, detnn_error *err)
+/* Applies the gathered gradients, which are at most `bound`; on an error nothing but the gradients has changed. */
+static detnn_result detnni_apply(detnn_net *net, float bound, detnn_error *err)
 {
     const detnni_kernels *k = DETNNI_KERNELS(net);
     detnni_state *state = net->state;
     detnn_optimizer o = net->desc.optimizer;
     const uint32_t safe = 0x4e800000; /* 2^30 */
     const float ordinary = 1024.0f;
-    uint32_t largest;
+    uint32_t largest = detnni_float_bits(bound);
     detnni_update u;
     detnni_tensor t;
     DETNNI_ZERO(&t, sizeof t);
     detnni_parts_join(net);
     net->failed = 1; /* until it is done: a second try would clip twice */
     detnni_trace_tensors(net, net->gradients, ".gradient");
-    largest = detnni_slices_of(net, DETNNI_LARGEST, 0.0f, 0);
+    if (!(largest < safe)) largest = detnni_slices_of(net, DETNNI_LARGEST, 0.0f, 0);
     while (largest >= 0x7f800000 && detnni_next_tensor(net, &t)) {
         const float *g = net->gradients + t.at;
         const size_t bad = detnni_bad(g, t.n);
@@ -8839,7 +8866,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
                                       size_t rows, float *loss, uint64_t *correct, detnn_error *err)
 {
     detnni_score score;
-    float inv = 1.0f / (float)rows;
+    float inv = 1.0f / (float)rows, bound = 0.0f;
     size_t part = detnni_part_rows(net, rows, err), done, m;
     detnn_result r = part ? DETNN_OK : DETNN_ERROR_SIZE;
     detnn_clear_gradients(net);
@@ -8853,7 +8880,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
         net->forward_x = batch.x;
         out = detnni_forward_rows(net, batch.x, m, done, 1);
         detnni_losses(net, &batch, out, m, inv, &score, net->a);
-        detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0);
+        bound += detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0);
         detnni_part_done(net, m);
     }
     if (!r) {
@@ -8873,7 +8900,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
         }
     }
     if (!r) detnni_trace_items(net, rows, loss);
-    if (!r) r = detnni_apply(net, err);
+    if (!r) r = detnni_apply(net, bound, err);
     if (r) detnn_clear_gradients(net);
     return r;
 }
@@ -8966,7 +8993,7 @@ DETNNI_NOINLINE static detnn_result detnni_backward(detnn_net *net, const float 
     rows = net->forward_rows;
     if (!rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_backward: there is no forward before it");
     DETNNI_COPY(net->a, dy, rows * net->outputs * sizeof(float));
-    detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx);
+    (void)detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx);
     net->forward_rows = 0;
     detnni_part_done(net, rows);
     return detnni_ok(err);
@@ -8986,7 +9013,7 @@ DETNNI_NOINLINE static detnn_result detnni_step(detnn_net *net, detnn_error *err
     if (net->failed)
         return detnni_fail(err, DETNN_ERROR_STATE, "detnn_step: the step failed; detnn_clear_gradients begins anew");
     detnni_trace_items(net, net->rows_done, 0);
-    r = detnni_apply(net, err);
+    r = detnni_apply(net, detnni_float(0x7f800000), err);
     detnni_gpu_changed(net);
     if (!r) r = detnni_trace_check(net, err);
     return r ? r : detnni_ok(err);
@@ -11218,13 +11245,13 @@ static detnn_result detnni_selftest_failed(detnn_error *err, const char *what, d
 static const char *detnni_selftest_arithmetic(void)
 {
     volatile float one = 1.0f, tiny = detnni_float(0x33800000);                                     /* 2^-24 */
-    volatile float small = detnni_float(0x0d800000), smaller = detnni_float(0x2b800000); /* 2^-100, 2^-40 */
+    volatile float minute = detnni_float(0x0d800000), little = detnni_float(0x2b800000); /* 2^-100, 2^-40 */
     volatile float a = detnni_float(0x3f800001), b = detnni_float(0x3f7fffff), three = 3.0f,
                    huge = detnni_float(0x7f7fffff);
     volatile double c = 1.0 + 1.0 / 4503599627370496.0, d = 1.0 - 1.0 / 4503599627370496.0;
     float product, sum;
     double wide;
-    product = small * smaller;
+    product = minute * little;
     if (detnni_float_bits(product) != 0x00000200) return "subnormal product (flush to zero?)";
     sum = product + product;
     if (detnni_float_bits(sum) != 0x00000400) return "subnormal sum (denormals are zero?)";
@@ -11289,21 +11316,22 @@ static int detnni_same_bits(const float *a, const float *b, size_t n)
 /* Every kernel of a set against plain C on odd sizes and special values. */
 static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni_kernels *plain)
 {
-    enum { ROWS = 67, IN = 5, OUT = 7, N = ROWS * OUT };
+    enum { ROWS = 67, INPUTS = 5, OUTPUTS = 7, N = ROWS * OUTPUTS };
     static const uint32_t special[] = {0x80000000, 0x00000001, 0x7f800000, 0x7fc00000,
                                        0xff800000, 0x007fffff, 0x7f7fffff};
-    float x[N], w[N], a[N], b[N], m[4][N], scratch[DETNNI_LANES > 1 ? 4400 : 2 * OUT];
+    float x[N], w[N], a[N], b[N], m[4][N], scratch[DETNNI_LANES > 1 ? 4400 : 2 * OUTPUTS];
     float ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
     detnn_schedule constant = detnn_schedule_default();
-    detnni_dense p = detnni_dense_of(ROWS, IN, OUT, OUT, scratch, detnni_room(ROWS, IN, OUT, 1)), gradient = p;
+    const size_t room = detnni_room(ROWS, INPUTS, OUTPUTS, 1);
+    detnni_dense p = detnni_dense_of(ROWS, INPUTS, OUTPUTS, OUTPUTS, scratch, room), gradient = p;
     size_t i, f;
     int round;
-    gradient.to = IN;
+    gradient.to = INPUTS;
     for (i = 0; i < N; i++) { x[i] = detnni_float(0x80000002); w[i] = 1.0f; } /* vectors may flush */
     k->forward(&p, x, w, 0, a);
-    k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
-    for (i = 0; i < OUT; i++)
-        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * IN || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
+    k->weight_gradient(&gradient, x, w, b, b + INPUTS * OUTPUTS);
+    for (i = 0; i < OUTPUTS; i++)
+        if (detnni_float_bits(a[i]) != 0x80000000 + 2 * INPUTS || detnni_float_bits(b[i]) != 0x80000000 + 2 * ROWS)
             return "subnormal products";
     if (detnni_float_bits(k->sum(x, N)) != 0x80000000 + 2 * N
         || detnni_float_bits(k->dot(x, w, N)) != 0x80000000 + 2 * N)
@@ -11324,10 +11352,10 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
         if (!detnni_same_bits(a, b, N)) return "dense forward";
         plain->input_gradient(&gradient, x, w, a);
         k->input_gradient(&gradient, x, w, b);
-        if (!detnni_same_bits(a, b, ROWS * IN)) return "dense input gradient";
-        plain->weight_gradient(&gradient, x, w, a, a + IN * OUT);
-        k->weight_gradient(&gradient, x, w, b, b + IN * OUT);
-        if (!detnni_same_bits(a, b, IN * OUT + OUT)) return "dense weight gradient";
+        if (!detnni_same_bits(a, b, ROWS * INPUTS)) return "dense input gradient";
+        plain->weight_gradient(&gradient, x, w, a, a + INPUTS * OUTPUTS);
+        k->weight_gradient(&gradient, x, w, b, b + INPUTS * OUTPUTS);
+        if (!detnni_same_bits(a, b, INPUTS * OUTPUTS + OUTPUTS)) return "dense weight gradient";
         a[0] = plain->sum(x, N); a[1] = plain->dot(x, w, N);
         b[0] = k->sum(x, N); b[1] = k->dot(x, w, N);
         if (!detnni_same_bits(a, b, 2)) return "sums";

@@ -110,6 +110,15 @@ threads() { # ID: no data race
         clang -O1 -g -fsanitize=thread -DDETNN_PORTABLE=1 -I. -Itests tests/$t.c -o "$1" -lpthread -lm && "$1" || return 1
     done
 }
+windows() { # ID: threads, with the names that its headers define
+    local run="env WINEPREFIX=$PWD/$1.wine WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml= timeout 300 /usr/lib/wine/wine64" cc status
+    cc="x86_64-w64-mingw32-gcc -O1 -static -Wall -Werror -I. -Itests -include windows.h -include rpc.h"
+    $cc tests/test_threads.c -o "$1.exe" -lpthread && $run "$1.exe" &&
+        $cc -DDETNN_THREADS=1 tests/golden.c -o "$1.exe" && $run "$1.exe" --workers 3 --check tests/golden.txt
+    status=$?
+    WINEPREFIX=$PWD/$1.wine /usr/lib/wine/wineserver64 -k
+    return $status
+}
 fast() { # COMPILER ID: the implementation under -Ofast, the tests that link it not
     local t
     implementation -Ofast "$1" "$2" || return 1
@@ -141,6 +150,7 @@ tests="tests/test_hard.c tests/test_kernels.c tests/test_selftest.c" row "numeri
 row "every test: clang, address and undefined behaviour" clang every_test \
     "-std=c99 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" clang ""
 row "tests of threads: clang, thread sanitizer" clang threads
+row "tests of threads: Windows, mingw-w64 gcc (wine)" x86_64-w64-mingw32-gcc windows
 row "every test but its own code under -Ofast: gcc" gcc fast gcc
 row "every test but its own code under -Ofast: clang" clang fast clang
 m32="-m32 -idirafter /usr/include/$(gcc -print-multiarch)" # where Debian has <asm/errno.h> for both
