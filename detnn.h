@@ -10523,8 +10523,8 @@ static void detnni_gpu_activate(detnn_net *net, detnni_gpu_run *run, const detnn
 {
     if (l->d.activation == DETNN_SOFTMAX) {
         detnni_gpu_rows p;
+        DETNNI_ZERO(&p, sizeof p);
         p.run = run;
-        p.back = 0;
         p.x = z;
         p.to = y;
         p.rows = rows;
@@ -10805,6 +10805,7 @@ static void detnni_gpu_part(detnn_net *net, const detnni_rows *data, size_t rows
         const float *in = i ? detnni_gpu_at(net, below->y) : detnni_gpu_at(net, net->batch_x);
         if (activation && l->d.activation == DETNN_SOFTMAX) {
             detnni_gpu_rows r;
+            DETNNI_ZERO(&r, sizeof r);
             r.run = g->run;
             r.back = 1;
             r.x = detnni_gpu_at(net, l->y);

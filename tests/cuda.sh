@@ -109,6 +109,7 @@ broken net "room for the partial sums of batch_max alone" 's/groups = detnni_gpu
 broken net "a short batch whose losses lie elsewhere" 's/\(p\.run->slot \* p\.run->batch\)/(p.run->slot * p.rows)/'
 broken net "parts whose gradients begin as they are" 's/\(1 \+ \(size_t\)detnni_log2\(net->desc\.parts_max\)\) \* net->parameters/net->parameters/'
 broken net "a batch that changes while it is copied" 's/if \(done && !detnni_gpu_down\(g, 0, 0, 0\)\) return DETNN_OK;//'
+broken net "a kernel given the host's weights" 's/^( *)p\.b = weights \+ l->kernel;$/p.b = net->weights + l->kernel;/'
 broken net "a launch that runs on into a trace" 's/^( *)steps = \(size_t\)detnni_min\(steps, net->trace\.d\.from - s->step\);/;/'
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

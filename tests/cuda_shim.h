@@ -7,7 +7,8 @@
  * sentence where some threads wait at a barrier that others never reach. Memory of the device is new NaNs, an
  * asynchronous copy is NaNs until the thread has waited for it, so a missing wait or barrier shows in the results.
  * What is queued on a stream runs when the host waits for it, so memory that the host gives away or changes before shows
- * too (as with pinned memory); it ends the program where memory that nothing was written to is copied to the host.
+ * too (as with pinned memory); it ends the program where memory that nothing was written to is copied to the host, and
+ * where a kernel is given a pointer to the host's.
  * shim_fail_at = n makes the n-th call of the runtime from now on fail, and all after it. */
 #ifndef CUDA_SHIM_H
 #define CUDA_SHIM_H
@@ -271,6 +272,11 @@ static std::map<void *, size_t> shim_sizes; /* of the device's memory */
 #else
 #define SHIM_FENCE 64
 #endif
+static inline bool shim_device(const void *p) /* in, or at the end of, the device's memory */
+{
+    std::map<void *, size_t>::const_iterator i = shim_sizes.upper_bound((void *)(uintptr_t)p);
+    return i != shim_sizes.begin() && (--i, (uintptr_t)p - (uintptr_t)i->first <= i->second);
+}
 static int shim_no_capture; /* a launch fails while a graph is captured */
 static int shim_image = 75; /* the lowest capability that the build has kernels for */
 static long shim_fail_at, shim_calls, shim_allocated, shim_launches, shim_graphs;
@@ -330,6 +336,7 @@ static inline cudaError_t cudaFree(void *p)
     for (size_t i = 0; p && i < SHIM_FENCE; i++)
         if (((char *)p)[shim_sizes[p] + i] != 0x5a) shim_die("memory was written to beyond its end");
     if (p) shim_allocated--;
+    shim_sizes.erase(p);
     free(p);
     return cudaSuccess;
 }
@@ -373,6 +380,8 @@ static inline void shim_copy_now(void *to, const void *from, size_t size, int to
 }
 static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStream_t s)
 {
+    if (shim_device(to) != (kind != cudaMemcpyDeviceToHost) || shim_device(from) != (kind != cudaMemcpyHostToDevice))
+        shim_die("a copy whose direction is wrong");
     if (shim_failed()) return cudaErrorUnknown;
     return shim_queue(s, [=] { shim_copy_now(to, from, size, kind == cudaMemcpyDeviceToHost); });
 }
@@ -380,6 +389,12 @@ template <typename A>
 static cudaError_t cudaLaunchKernel(void (*kernel)(A), dim3 grid, dim3 block, void **args, size_t, cudaStream_t s)
 {
     const A a = *(A *)args[0];
+    for (size_t i = 0; i + sizeof(uint64_t) <= sizeof(A); i += sizeof(uint64_t)) { /* what has a pointer's high half */
+        uint64_t word;
+        memcpy(&word, (const char *)args[0] + i, sizeof word);
+        if (word >> 32 >= 0x5000 && word >> 32 < 0x8000 && !shim_device((const void *)(uintptr_t)word))
+            shim_die("a kernel is given a pointer to the host's memory");
+    }
     if (shim_failed() || (s->capture && shim_no_capture)) return cudaErrorUnknown;
     shim_launches++;
     return shim_queue(s, [=] { shim_run(grid, block, [=] { kernel(a); }); });
