@@ -149,9 +149,10 @@
  * host. forward, backward, adapt, predict_const and data.get run on the CPU, and so does a step whose numbers are so
  * large that they might overflow: the CPU makes it, or says what is wrong. When the GPU fails, the call returns
  * DEVICE, the net is as it was when the host last had all of it (at the latest when the call began) and stays on the
- * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1, for every architecture to be
- * served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and at most 1 GB for
- * partial sums; for a fit also the data. A net made by detnn_net_init gives it back in detnn_net_destroy.
+ * CPU until detnn_set_device. Build the implementing unit with nvcc -x cu -DDETNN_CUDA=1 (CUDA 12 or later), for every
+ * architecture to be served (-arch=all-major); link with -lcudart -lstdc++. Device memory: what detnn_net_size says and
+ * at most 1 GB for partial sums; for a fit also the data. A net made by detnn_net_init gives it back in
+ * detnn_net_destroy.
  *
  * CONTRACT, version 1
  *
@@ -6466,7 +6467,7 @@ static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err);
 static void detnni_gpu_close(detnn_net *net);
 static int detnni_gpu_fetch(const detnn_net *net); /* the host has all that changed; 0 where the GPU failed */
 static void detnni_gpu_changed(detnn_net *net);    /* the host has changed something */
-static void detnni_gpu_best(detnn_net *net, int restore); /* weights to best, or back */
+static int detnni_gpu_best(detnn_net *net, int restore); /* weights to best, or back; 0: the host's are to be, too */
 static detnn_result detnni_gpu_predict(detnn_net *net, const float *x, size_t count, float *y, detnn_error *err);
 static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, size_t first, size_t count,
                                         detnn_metrics *metrics, detnn_error *err);
@@ -6487,7 +6488,7 @@ static DETNNI_UNUSED detnn_result detnni_gpu_open(detnn_net *net, detnn_error *e
 #define detnni_gpu_close(net)   (void)0
 #define detnni_gpu_fetch(net)   1
 #define detnni_gpu_changed(net) (void)0
-#define detnni_gpu_best(net, restore) (void)0
+#define detnni_gpu_best(net, restore) 0
 #define detnni_gpu_predict(net, x, count, y, err) DETNN_OK
 #define detnni_gpu_evaluate(net, data, first, count, metrics, err) DETNN_OK
 #define detnni_gpu_begin(net, data, batch) (void)0
@@ -9303,8 +9304,7 @@ static detnn_result detnni_end_epoch(detnn_net *net, const detnn_data *data, con
         s->best_epoch = s->epoch;
         s->stale = 0;
         if (net->best) {
-            DETNNI_COPY(net->best, net->own_weights, net->parameters * sizeof(float));
-            detnni_gpu_best(net, 0);
+            if (!detnni_gpu_best(net, 0)) DETNNI_COPY(net->best, net->own_weights, net->parameters * sizeof(float));
             s->has_best = 1;
         }
     } else {
@@ -9388,8 +9388,7 @@ static detnn_result detnni_fit_checked(detnn_net *net, const detnn_data *data, c
     s->loss_sum = 0.0;
     s->correct = 0;
     if (fit->restore_best && s->has_best) {
-        DETNNI_COPY(net->own_weights, net->best, net->parameters * sizeof(float));
-        detnni_gpu_best(net, 1);
+        if (!detnni_gpu_best(net, 1)) DETNNI_COPY(net->own_weights, net->best, net->parameters * sizeof(float));
         net->magnitude = 0x7f800000;
     }
     return DETNN_OK;
@@ -9571,6 +9570,7 @@ DETNN_API void detnn_show_progress(detnn_fit_desc *fit, detnn_progress_bar *bar)
 
 typedef struct detnni_gpu_run {
     uint64_t step, first, slot; /* steps done; the place in the epoch of the step's first row; steps of this launch */
+    uint64_t batch;             /* rows of a step; the last one may have fewer */
     uint32_t stop;                        /* set by detnni_k_next alone */
     uint32_t largest, magnitude, written; /* bits: of gradients; of what the last update wrote, and this one */
     uint32_t scaled;                      /* by clip_norm, with this factor */
@@ -9647,7 +9647,7 @@ typedef struct detnni_gpu_losses {
     float *d; /* room for a row's softmax; then the gradient, where it is wanted */
     float *losses;
     uint32_t *correct;
-    size_t rows, n, done, batch; /* done: rows before; batch: rows of a step */
+    size_t rows, n, done; /* done: rows before */
     float inv, smooth, sharp, delta, outputs; /* eps / n, 1 - eps */
     int smoothing, gradient, error; /* error: |y - t| instead of the loss */
 } detnni_gpu_losses;
@@ -10141,7 +10141,7 @@ static __global__ void detnni_k_losses(detnni_gpu_losses p) /* a warp for a row 
     }
     if (threadIdx.x % 32) return;
     if (p.weights && !p.error) loss = detnni_g_mul(p.weights[m], loss);
-    to = (p.run ? (size_t)p.run->slot * p.batch : 0) + p.done + m;
+    to = (p.run ? (size_t)(p.run->slot * p.run->batch) : 0) + p.done + m;
     p.losses[to] = loss;
     p.correct[to] = correct;
     if (p.run && detnni_g_size(loss) >= 0x6c800000u) atomicMax(&p.run->largest, 0xffffffffu); /* 2^90: no sum of
@@ -10334,7 +10334,6 @@ typedef struct detnni_gpu {
     size_t graph_rows;
     int ahead, behind;         /* the device has what the host has not, or the other way round */
     detnni_state kept;         /* that the host's arrays belong to, where the device is ahead */
-    uint32_t kept_magnitude;
 } detnni_gpu;
 
 #define DETNNI_GPU_STEPS 4096
@@ -10450,6 +10449,15 @@ static size_t detnni_gpu_groups(size_t rows, size_t tiles, size_t *leaves)
     return detnni_tiles(all, most);
 }
 
+/* The most groups for any number of rows up to this one: fewer rows may have more of them, where groups of 16 leaves
+ * gave too few blocks. */
+static size_t detnni_gpu_groups_most(size_t rows, size_t tiles)
+{
+    const size_t all = detnni_tiles(rows, 64), large = detnni_tiles(all, 16);
+    const size_t small = detnni_min(2 * (detnni_tiles(96, tiles) - 1), detnni_tiles(all, 2));
+    return all >= 8 && small > large ? small : large;
+}
+
 /* Sizes of tiles; the largest that give so many blocks. */
 static int detnni_gpu_tile(int weights, size_t rows, size_t cols)
 {
@@ -10472,6 +10480,7 @@ static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
     size_t i, sums = 0;
     detnni_arena a;
     detnni_gpu *g;
+    cudaFuncAttributes kernel;
     cudaError_t e;
     if (net->desc.packed)
         return detnni_fail(err, DETNN_ERROR_FEATURE, "device: desc.packed kernels are for the CPU alone");
@@ -10488,17 +10497,24 @@ static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
     if (major * 10 + minor < 75)
         return detnni_fail(err, DETNN_ERROR_DEVICE, "device: the GPU has compute capability %z.%z, 7.5 is needed",
                            (size_t)major, (size_t)minor);
-    for (i = 0; training && i < layers; i++) {
-        const detnni_layer *l = &net->layers[i];
-        size_t leaves, groups, tiles;
+    e = cudaFuncGetAttributes(&kernel, detnni_k_next);
+    if (e != cudaSuccess) {
+        (void)cudaGetLastError();
+        return detnni_fail(err, DETNN_ERROR_DEVICE,
+                           "device: this build's kernels do not run on a GPU of compute capability %z.%z (%s)",
+                           (size_t)major, (size_t)minor, cudaGetErrorString(e));
+    }
+    for (i = 0; training && i < 2 * layers; i++) { /* of the kernel and the bias; of the bias alone */
+        const detnni_layer *l = &net->layers[i / 2];
+        const size_t m = i % 2 ? 1 : l->inputs + (l->bias_size != 0), n = l->outputs;
+        size_t groups;
         if (l->d.kind != DETNN_LAYER_DENSE) continue;
-        tiles = detnni_gpu_tile_count(detnni_gpu_tile(1, l->inputs + 1, l->outputs), 1, l->inputs + 1, l->outputs);
-        groups = detnni_gpu_groups(rows, tiles, &leaves); /* the most: fewer rows have fewer */
-        if (groups > 1 && groups > ((size_t)1 << 28) / (l->kernel_size + l->outputs))
+        groups = detnni_gpu_groups_most(rows, detnni_gpu_tile_count(detnni_gpu_tile(1, m, n), 1, m, n));
+        if (groups > 1 && groups > ((size_t)1 << 28) / m / n)
             return detnni_fail(err, DETNN_ERROR_SIZE,
                                "device: with batch_max %z, partial sums of layer %z take more than 1 GB on the GPU: "
-                               "take a smaller one and more parts_max", rows, i);
-        if (groups > 1 && groups * (l->kernel_size + l->outputs) > sums) sums = groups * (l->kernel_size + l->outputs);
+                               "take a smaller one and more parts_max", rows, i / 2);
+        if (groups > 1 && groups * m * n > sums) sums = groups * m * n;
     }
     g = (detnni_gpu *)calloc(1, sizeof *g);
     if (g) g->tensor_list = (detnni_gpu_tensor *)calloc(2 * layers, sizeof *g->tensor_list);
@@ -10522,7 +10538,7 @@ static detnn_result detnni_gpu_open(detnn_net *net, detnn_error *err)
         g->labels = (uint32_t *)detnni_take(&a, rows, sizeof(uint32_t));
         if (i) break;
         e = a.overflow ? cudaErrorMemoryAllocation : cudaMalloc((void **)&g->block, a.used);
-        if (e == cudaSuccess) e = cudaStreamCreate(&g->stream);
+        if (e == cudaSuccess) e = cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking);
         if (e != cudaSuccess) {
             (void)cudaGetLastError();
             (void)cudaFree(g->block);
@@ -10567,8 +10583,10 @@ static int detnni_gpu_fetch(const detnn_net *net)
     float *floats;
     if (!g || !g->ahead) return 1;
     floats = detnni_gpu_floats(net, &bytes);
-    if (!detnni_gpu_down(g, 0, 0, 0) || !detnni_gpu_down(g, floats, detnni_gpu_at(net, floats), bytes)
-        || !detnni_gpu_down(g, net->gradients, detnni_gpu_at(net, net->gradients), net->parameters * sizeof(float)))
+    /* The state last: where one fails, the host's is still that of g->kept. */
+    if (!detnni_gpu_down(g, 0, 0, 0)
+        || !detnni_gpu_down(g, net->gradients, detnni_gpu_at(net, net->gradients), net->parameters * sizeof(float))
+        || !detnni_gpu_down(g, floats, detnni_gpu_at(net, floats), bytes))
         return 0;
     g->ahead = 0;
     return 1;
@@ -10592,8 +10610,9 @@ static void detnni_gpu_send(detnn_net *net)
     floats = detnni_gpu_floats(net, &bytes);
     detnni_gpu_up(g, detnni_gpu_at(net, floats), floats, bytes);
     if (g->foreign) detnni_gpu_up(g, g->foreign, net->weights, net->parameters * sizeof(float));
-    if (net->gradients)
-        detnni_gpu_up(g, detnni_gpu_at(net, net->gradients), net->gradients, net->parameters * sizeof(float));
+    if (net->gradients) /* all nodes: frozen parts of them are joined, too */
+        detnni_gpu_up(g, detnni_gpu_at(net, net->gradients), net->gradients,
+                      (1 + (size_t)detnni_log2(net->desc.parts_max)) * net->parameters * sizeof(float));
     g->tensor_count = g->elements = g->chunks = 0;
     DETNNI_ZERO(&t, sizeof t);
     while (detnni_next_tensor(net, &t)) {
@@ -10610,16 +10629,17 @@ static void detnni_gpu_send(detnn_net *net)
     g->behind = 0;
 }
 
-static void detnni_gpu_best(detnn_net *net, int restore)
+static int detnni_gpu_best(detnn_net *net, int restore)
 {
     detnni_gpu *g = net->gpu;
     const size_t bytes = net->parameters * sizeof(float);
     float *w, *best;
-    if (!g || g->behind) return;
+    if (!g || g->behind) return 0;
     w = detnni_gpu_at(net, net->own_weights);
     best = detnni_gpu_at(net, net->best);
     (void)detnni_gpu_good(g, cudaMemcpyAsync(restore ? w : best, restore ? best : w, bytes, cudaMemcpyDeviceToDevice,
                                              g->stream));
+    return g->ahead; /* the host's arrays stay those of g->kept */
 }
 
 /* ---- Launches: arrays are the device's ---- */
@@ -10700,8 +10720,8 @@ static void detnni_gpu_activate(detnn_net *net, detnni_gpu_run *run, const detnn
 {
     if (l->d.activation == DETNN_SOFTMAX) {
         detnni_gpu_rows p;
+        DETNNI_ZERO(&p, sizeof p);
         p.run = run;
-        p.back = 0;
         p.x = z;
         p.to = y;
         p.rows = rows;
@@ -10819,10 +10839,11 @@ static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, 
     const int here = g->data_of == data;
     const float inv = 1.0f / (float)count;
     float *a = detnni_gpu_at(net, net->a), *b = detnni_gpu_at(net, net->b);
+    const size_t most = detnni_min(count, batch > 65536 ? batch : 65536); /* rows for one wait */
     detnni_score score;
-    size_t i, j, m;
+    size_t i, j, m, held = 0;
     detnni_gpu_send(net);
-    if (!detnni_gpu_room(g, 2 * detnni_min(batch, count))) return detnni_gpu_lost(net, err);
+    if (!detnni_gpu_room(g, 2 * most)) return detnni_gpu_lost(net, err);
     detnni_score_start(&score);
     for (i = 0; i < count; i += m) {
         const size_t at = first + i;
@@ -10847,25 +10868,29 @@ static detnn_result detnni_gpu_evaluate(detnn_net *net, const detnn_data *data, 
         out = detnni_gpu_infer(net, x, m, 1);
         other = out == a ? b : a;
         p = detnni_gpu_losses_of(net, &rows, out, m, inv, other);
+        p.done = held;
         detnni_launch(g, detnni_k_losses, detnni_tiles(m, 4), 1, 128, p);
         if (net->raw) {
             detnni_gpu_activate(net, 0, &net->layers[net->desc.layer_count - 1], out, m, other);
             p.z = other;
         }
         p.error = 1;
-        p.done = m;
-        p.correct = g->correct + g->room - 2 * m; /* to where nothing is looked at */
+        p.done = most + held; /* of correct, too, where nothing is looked at */
         detnni_launch(g, detnni_k_losses, detnni_tiles(m, 4), 1, 128, p);
-        if (!detnni_gpu_down(g, g->host_losses, g->losses, 2 * m * sizeof(float))
-            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, m * sizeof(uint32_t)))
+        held += m;
+        if (i + m < count && held + batch <= most) continue;
+        if (!detnni_gpu_down(g, g->host_losses, g->losses, held * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + most, g->losses + most, held * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, held * sizeof(uint32_t)))
             return detnni_gpu_lost(net, err);
-        for (j = 0; j < m; j++) {
+        for (j = 0; j < held; j++) {
             score.rows++;
             if (!score.bad && !detnni_finite(g->host_losses[j])) score.bad = score.rows;
             detnni_batch_sum_add(&score.loss, g->host_losses[j]);
-            detnni_batch_sum_add(&score.error, g->host_losses[m + j]);
+            detnni_batch_sum_add(&score.error, g->host_losses[most + j]);
             score.correct += detnni_float_bits(g->host_losses[g->room + j]);
         }
+        held = 0;
     }
     metrics->loss = detnni_batch_sum_end(&score.loss) * inv;
     if (score.bad || !detnni_finite(metrics->loss))
@@ -10967,7 +10992,6 @@ static void detnni_gpu_part(detnn_net *net, const detnni_rows *data, size_t rows
     p.run = g->run;
     p.gradient = 1;
     p.done = first;
-    p.batch = batch;
     detnni_launch(g, detnni_k_losses, detnni_tiles(rows, 4), 1, 128, p);
     detnni_gpu_trace(net, 1 + n, d, net->a, rows, net->outputs, first);
     while (lowest < n && !detnni_trainable(&net->layers[lowest])) lowest++;
@@ -10978,6 +11002,7 @@ static void detnni_gpu_part(detnn_net *net, const detnni_rows *data, size_t rows
         const float *in = i ? detnni_gpu_at(net, below->y) : detnni_gpu_at(net, net->batch_x);
         if (activation && l->d.activation == DETNN_SOFTMAX) {
             detnni_gpu_rows r;
+            DETNNI_ZERO(&r, sizeof r);
             r.run = g->run;
             r.back = 1;
             r.x = detnni_gpu_at(net, l->y);
@@ -11116,7 +11141,9 @@ static detnn_result detnni_gpu_parts(detnn_net *net, const detnn_data *data, con
         detnni_rows batch;
         m = detnni_min(part, rows - done);
         if (host) {
-            detnn_result r = detnni_gather(net, data, order, first + done, m, 1, &batch, err);
+            detnn_result r;
+            if (done && !detnni_gpu_down(g, 0, 0, 0)) return DETNN_OK; /* the batch before may still be on its way */
+            r = detnni_gather(net, data, order, first + done, m, 1, &batch, err);
             if (r) return r;
             detnni_gpu_up(g, detnni_gpu_at(net, net->batch_x), batch.x, m * net->inputs * sizeof(float));
             if (batch.targets)
@@ -11167,8 +11194,13 @@ static int detnni_gpu_graph(detnn_net *net, const detnn_data *data, size_t rows,
     good = cudaStreamEndCapture(g->stream, &graph) == cudaSuccess && g->error == cudaSuccess;
     good = good && cudaGraphInstantiate(&g->graph, graph, 0) == cudaSuccess;
     if (graph) (void)cudaGraphDestroy(graph);
-    if (good) g->graph_rows = rows;
-    else g->graph = 0;
+    if (good) {
+        g->graph_rows = rows;
+    } else { /* the step's launches follow; of a GPU that failed, they fail too */
+        g->graph = 0;
+        g->error = cudaSuccess;
+        (void)cudaGetLastError();
+    }
     return good;
 }
 
@@ -11208,7 +11240,8 @@ static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, con
     if (host || tracing) most = 1;
     steps = (size_t)detnni_min(most, (size_t)((end - first - 1) / batch + 1));
     steps = detnni_min(steps, detnni_min(DETNNI_GPU_STEPS, g->room / batch));
-    if (!g->ahead) g->kept = *s;
+    if (DETNNI_HAS(TRACE) && net->trace.on && s->step < net->trace.d.from) /* up to the first that is traced */
+        steps = (size_t)detnni_min(steps, net->trace.d.from - s->step);
     if (net->magnitude >= 0x7f800000) { /* not known: what is there already counts too */
         detnni_tensor t;
         uint32_t largest = 0, m;
@@ -11224,6 +11257,7 @@ static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, con
         }
         net->magnitude = largest;
     }
+    if (!g->ahead) g->kept = *s;
     o.learning_rate = s->learning_rate;
     rates = (detnni_gpu_rate *)malloc(steps * sizeof *rates);
     if (!rates) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory for %z learning rates", steps);
@@ -11241,11 +11275,13 @@ static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, con
     DETNNI_ZERO(&run, sizeof run);
     run.step = s->step;
     run.first = first;
+    run.batch = batch;
     run.magnitude = net->magnitude;
     run.shuffled = order != 0;
     if (order) run.order = *order;
     if (steps && run.magnitude < DETNNI_SAFE) {
         uint64_t place = first;
+        int good;
         detnni_gpu_send(net);
         detnni_gpu_up(g, g->run, &run, sizeof run);
         detnni_gpu_up(g, g->rates, rates, steps * sizeof *rates);
@@ -11274,10 +11310,12 @@ static detnn_result detnni_gpu_train(detnn_net *net, const detnn_data *data, con
             place += rows;
         }
         detnn_clear_gradients(net);
-        free(rates);
-        if (!detnni_gpu_down(g, &run, g->run, sizeof run)) return detnni_gpu_lost(net, err);
-        if (run.slot && (!detnni_gpu_down(g, g->host_losses, g->losses, (size_t)run.slot * batch * sizeof(float))
-            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, (size_t)run.slot * batch * sizeof(float))))
+        good = detnni_gpu_down(g, &run, g->run, sizeof run);
+        free(rates); /* not before: a copy may be taking them from here */
+        if (!good) return detnni_gpu_lost(net, err);
+        i = (size_t)detnni_min(run.slot * batch, end - first); /* rows that were gone through */
+        if (i && (!detnni_gpu_down(g, g->host_losses, g->losses, i * sizeof(float))
+            || !detnni_gpu_down(g, g->host_losses + g->room, g->correct, i * sizeof(float))))
             return detnni_gpu_lost(net, err);
         if (r) return r;
         net->magnitude = run.magnitude;

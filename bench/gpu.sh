@@ -9,14 +9,19 @@ nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "skipped: there is no GPU here
 begin=$SECONDS
 mkdir -p build/gpu
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.max.sm,power.limit --format=csv,noheader
-$NVCC -x cu -arch=native -O3 -I. bench/gpu.cu -o build/gpu/bench -lcublas || { echo "cuBLAS is not here"; exit 1; }
+$NVCC -x cu -arch=native -O3 -I. bench/gpu.cu -o build/gpu/bench -lcublas || { echo "FAILED to compile (is cuBLAS here?)"; exit 1; }
 echo "compiled ($((SECONDS - begin)) s)"
+rm -f build/gpu/failed
+part() { # SECONDS COMMAND...
+    timeout "$@" || { echo "FAILED or out of time: ${*:2}" >&2; touch build/gpu/failed; }
+}
 {
     echo group,case,implementation,median,unit
-    timeout 150 build/gpu/bench products
-    timeout 120 build/gpu/bench steps
-    if python3 -c 'import torch' 2>/dev/null; then timeout $((470 - SECONDS + begin)) python3 bench/gpu_torch.py
-    else echo "no PyTorch here" >&2; fi
+    part 150 build/gpu/bench products
+    part 120 build/gpu/bench steps
+    if python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+        part $((470 - SECONDS + begin)) python3 bench/gpu_torch.py
+    else echo "no PyTorch with CUDA here" >&2; fi
 } | tee build/gpu.csv | grep -v '^group'
 awk -F, '
     $2 == "peak" { peak = $4 }
@@ -39,3 +44,4 @@ awk -F, '
         if (count) printf "squares: least %.2f (goal 0.9); shapes of nets: geometric mean %.2f (goal 1.0)\n", least, exp(sum / count)
     }' build/gpu.csv
 echo "$((SECONDS - begin)) s; build/gpu.csv"
+[ ! -e build/gpu/failed ]

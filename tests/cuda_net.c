@@ -46,6 +46,7 @@ static void product(detnni_gpu *g, size_t rows, size_t in, size_t out, int bias)
     detnni_dense p = detnni_dense_of(rows, in, out, out, scratch, detnni_room(rows, in, out, 1));
     detnni_gpu_dense q;
     detnni_gpu_run run;
+    uint32_t largest;
     size_t big = nx + nw + nz + out;
     got = (float *)malloc(big * sizeof(float));
     want = (float *)malloc(big * sizeof(float));
@@ -82,7 +83,8 @@ static void product(detnni_gpu *g, size_t rows, size_t in, size_t out, int bias)
     plain->weight_gradient(&p, x, z, want, bias ? want + nw : 0);
     CHECKF(detnni_same_bits(got, want, nw + (bias ? out : 0)), "weight gradient %zu x %zu x %zu", rows, in, out);
     detnni_gpu_down(g, &run, g->run, sizeof run);
-    CHECKF(run.largest == plain->magnitude(want, nw + (bias ? out : 0)), "magnitude %zu x %zu x %zu", rows, in, out);
+    largest = plain->magnitude(want, nw + (bias ? out : 0));
+    CHECKF(run.largest == largest || (run.largest > 0x7f800000 && largest > 0x7f800000), "magnitude %zu x %zu x %zu", rows, in, out);
     CHECK(g->error == cudaSuccess);
     cudaFree(device);
     free(host); free(got); free(want); free(b); free(scratch);
@@ -108,6 +110,40 @@ static void products(void)
     }
     for (i = 0; !small && i < 4; i++) CHECKF(tiles[i] == 7, "a form has no shape for tiles of %d", 16 << i); /* the shapes above */
     detnn_net_destroy(net);
+}
+
+/* The room for partial sums is enough for any batch. */
+static void partial_sums(void)
+{
+    static const size_t shape[][3] = { { 511, 16, 576 }, { 128, 3009, 600 }, { 20, 32, 5000 }, { 128, 10, 6000 }, { 999, 1, 20000 } };
+    size_t i, rows;
+    for (i = 0; i < 2 * sizeof shape / sizeof *shape; i++) {
+        detnn_layer layers[] = { DETNN_DENSE(1, DETNN_RELU), DETNN_DENSE(1, DETNN_LINEAR) };
+        detnn_net_desc d = detnn_net_desc_default();
+        const size_t in = shape[i / 2][0], n = shape[i / 2][1], bias = i % 2;
+        size_t enough = 1;
+        detnn_net *net;
+        detnn_error err;
+        d.inputs = in;
+        layers[0].units = n;
+        layers[0].use_bias = (int)bias;
+        d.layers = layers;
+        d.layer_count = 2;
+        d.batch_max = shape[i / 2][2];
+        d.loss = DETNN_MEAN_SQUARED_ERROR;
+        d.device = DETNN_GPU;
+        if (detnn_net_create(&net, &d, &err)) { CHECKF(0, "%s", err.text); continue; }
+        for (rows = 1; enough && rows <= d.batch_max; rows++) { /* as detnni_gpu_part cuts it */
+            const int alone = bias && in % 128 == 0 && detnni_gpu_tile(1, in + 1, n) == 128;
+            size_t m = alone ? in : in + bias;
+            for (; m; m = alone && m > 1 ? 1 : 0) {
+                size_t leaves, groups = detnni_gpu_groups(rows, detnni_gpu_tile_count(detnni_gpu_tile(1, m, n), 1, m, n), &leaves);
+                if (groups > 1 && net->gpu->partial + groups * m * n > net->gpu->targets) enough = 0;
+            }
+        }
+        CHECKF(enough, "%zu x %zu, bias %zu: batch %zu of at most %zu", in, n, bias, rows - 1, d.batch_max);
+        detnn_net_destroy(net);
+    }
 }
 
 /* ---- Nets ---- */
@@ -178,17 +214,35 @@ static int same_results(const setting *s, detnn_net *a, detnn_net *b)
     detnn_error err;
     if (detnn_evaluate(a, &s->data, &ma, &err) || detnn_evaluate(b, &s->data, &mb, &err)) return 0;
     if (detnn_predict(a, s->x, 201, ya, &err) || detnn_predict(b, s->x, 201, yb, &err)) return 0;
-    return !memcmp(&ma, &mb, sizeof ma) && !memcmp(ya, yb, sizeof ya);
+    return !memcmp(&ma.loss, &mb.loss, 4) && !memcmp(&ma.mean_absolute_error, &mb.mean_absolute_error, 4)
+        && !memcmp(&ma.accuracy, &mb.accuracy, 4) && ma.count == mb.count && !memcmp(ya, yb, sizeof ya);
 }
 
-/* Both devices under the setting's fit; the GPU must have made the steps. */
+typedef struct { float epoch[3][5]; int count; } report;
+static int keep_epoch(void *user, detnn_net *net, const detnn_progress *p)
+{
+    report *r = (report *)user;
+    float *e = r->epoch[r->count++ % 3];
+    e[0] = p->loss; e[1] = p->accuracy; e[2] = p->val_loss; e[3] = p->val_accuracy; e[4] = (float)p->improved;
+    (void)net;
+    return DETNN_GO_ON;
+}
+
+/* Both devices under the setting's fit; the GPU must have made the steps, all of them. */
 static void both(setting *s, const char *what)
 {
     detnn_net *cpu = make(s, DETNN_CPU), *gpu = make(s, DETNN_GPU);
     detnn_error err;
+    report r[2];
     const long launches = shim_launches; (void)launches;
+    memset(r, 0, sizeof r);
+    s->fit.on_epoch = keep_epoch;
+    s->fit.user = &r[0];
     CHECKF(!detnn_fit(cpu, &s->data, &s->fit, &err), "%s: %s", what, err.text);
+    s->fit.user = &r[1];
     CHECKF(!detnn_fit(gpu, &s->data, &s->fit, &err), "%s: %s", what, err.text);
+    CHECKF(r[0].count == 3 && !memcmp(&r[0], &r[1], sizeof r[0]), "%s: losses of epochs", what);
+    CHECKF(!gpu->gpu->behind, "%s: the CPU made the last step", what);
     CHECKF(same_state(cpu, gpu), "%s", what);
     CHECKF(same_results(s, cpu, gpu), "%s", what);
 #ifdef CUDA_SHIM_H
@@ -208,6 +262,42 @@ static int get_sample(void *user, detnn_sample *sample)
     return 0;
 }
 
+/* Fewer rows than batch_max that have more groups of leaves. */
+static void partial_overflow(void)
+{
+    static detnn_layer layers[] = { DETNN_DENSE(16, DETNN_RELU), DETNN_DENSE(1, DETNN_LINEAR) };
+    setting s;
+    detnn_net *net[2];
+    detnn_error err;
+    int i;
+    start(&s);
+    free(s.x);
+    free(s.w);
+    s.x = (float *)malloc(512 * 511 * sizeof(float));
+    s.w = (float *)malloc(512 * sizeof(float));
+    detnn_random_normal(1, 0, 0, 0, 512 * 511, 0.0f, 1.0f, s.x);
+    detnn_random_normal(1, 0, 1, 0, 512, 0.0f, 1.0f, s.w);
+    s.data.x = s.x;
+    s.data.targets = s.w;
+    s.data.weights = 0;
+    s.data.labels = 0;
+    s.data.count = s.fit.batch_size = 512;
+    s.desc.inputs = 511;
+    s.desc.layers = layers;
+    s.desc.layer_count = 2;
+    s.desc.loss = DETNN_MEAN_SQUARED_ERROR;
+    s.desc.batch_max = 576;
+    s.fit.epochs = 1;
+    s.fit.validation_split = 0.0f;
+    for (i = 0; i < 2; i++) {
+        net[i] = make(&s, i ? DETNN_GPU : DETNN_CPU);
+        CHECKF(!detnn_fit(net[i], &s.data, &s.fit, &err), "%s", err.text);
+    }
+    CHECK(same_state(net[0], net[1]));
+    for (i = 0; i < 2; i++) detnn_net_destroy(net[i]);
+    finish(&s);
+}
+
 static void nets(void)
 {
     setting s;
@@ -222,6 +312,11 @@ static void nets(void)
 
     s.fit.batch_size = 100;
     both(&s, "parts");
+    s.data.count = 200;
+    s.fit.validation_split = 0.0f;
+    both(&s, "parts in the last step");
+    s.data.count = 201;
+    s.fit.validation_split = 0.2f;
     s.fit.batch_size = 161;
     s.fit.shuffle = 0;
     s.fit.restore_best = 1;
@@ -234,6 +329,8 @@ static void nets(void)
     s.data.get_labels = 1;
     s.data.user = &s;
     both(&s, "data from a callback");
+    s.fit.batch_size = 100;
+    both(&s, "parts from a callback");
     finish(&s);
     start(&s);
     s.desc.optimizer.clip_value = 0.01f;
@@ -248,6 +345,7 @@ static void nets(void)
     s.fit.validation_split = 0.0f;
     both(&s, "leaves");
     finish(&s);
+    partial_overflow();
 }
 
 /* ---- Moving, callbacks ---- */
@@ -385,6 +483,58 @@ static void numbers(void)
 }
 
 #ifdef CUDA_SHIM_H
+static int pause_epoch(void *user, detnn_net *net, const detnn_progress *progress)
+{
+    (void)user; (void)net; (void)progress;
+    return DETNN_PAUSE;
+}
+
+/* A fit that was paused, and goes on; then the GPU fails: the best weights of before are still there, and at the end. */
+static void lost_best(void)
+{
+    setting s;
+    detnn_net *cpu = 0, *net;
+    detnn_error err;
+    const float bias[6] = { 0.01f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f };
+    long at = 0, all = 0, back = 0; /* call 0: the CPU's; then one without a failure counts them; then from the last on */
+    int lost = 0;
+    start(&s);
+    s.fit.restore_best = 1;
+    for (; at >= 0; at = all ? all - back : 1000000, back = all ? back * 2 + 1 : 0) {
+        detnn_net *const n = make(&s, at ? DETNN_GPU : DETNN_CPU);
+        float *before;
+        detnn_result r;
+        s.fit.epochs = 3;
+        s.fit.on_epoch = pause_epoch;
+        CHECKF(!detnn_fit(n, &s.data, &s.fit, &err), "%s", err.text);
+        s.fit.on_epoch = 0;
+        CHECK(!detnn_weights_set(n, 5, DETNN_BIAS, bias, 6, &err)); /* no longer the best */
+        before = (float *)malloc(2 * n->parameters * sizeof(float));
+        memcpy(before, n->best, n->parameters * sizeof(float));
+        memcpy(before + n->parameters, n->own_weights, n->parameters * sizeof(float));
+        shim_calls = 0;
+        shim_fail_at = at;
+        r = detnn_fit(n, &s.data, &s.fit, &err);
+        shim_fail_at = 0;
+        if (at && !all) all = shim_calls;
+        if (r) {
+            CHECKF(r == DETNN_ERROR_DEVICE, "%s", err.text);
+            lost++;
+            CHECKF(detnn_info(n).epoch == 1 && !memcmp(before, n->best, n->parameters * sizeof(float))
+                && !memcmp(before + n->parameters, n->own_weights, n->parameters * sizeof(float)), "failure at call %ld", at);
+            CHECKF(!detnn_fit(n, &s.data, &s.fit, &err), "%s", err.text);
+        }
+        free(before);
+        if (!at) { cpu = n; continue; }
+        net = n;
+        CHECKF(same_state(cpu, net), "failure at call %ld", at);
+        detnn_net_destroy(net);
+    }
+    CHECK(lost > 5);
+    detnn_net_destroy(cpu);
+    finish(&s);
+}
+
 static void failures(void)
 {
     setting s;
@@ -403,6 +553,9 @@ static void failures(void)
     shim_capability = 70;
     CHECK(detnn_net_create(&net, &d, &err) == DETNN_ERROR_DEVICE && strstr(err.text, "capability 7.0, 7.5"));
     shim_capability = 75;
+    shim_image = 80;
+    CHECK(detnn_net_create(&net, &d, &err) == DETNN_ERROR_DEVICE && strstr(err.text, "do not run on a GPU of compute capability 7.5"));
+    shim_image = 75;
     shim_memory = 10000;
     CHECK(detnn_net_create(&net, &d, &err) == DETNN_ERROR_MEMORY && strstr(err.text, "out of memory"));
     shim_memory = (size_t)1 << 34;
@@ -414,6 +567,12 @@ static void failures(void)
     CHECKF(!detnn_fit(net, &s.data, &s.fit, &err), "%s", err.text);
     CHECK(same_state(cpu, net) && detnn_info(net).device == DETNN_GPU);
     shim_memory = (size_t)1 << 34;
+    detnn_net_destroy(net);
+    net = make(&s, DETNN_GPU);
+    shim_no_capture = 1; /* then without a graph */
+    CHECKF(!detnn_fit(net, &s.data, &s.fit, &err), "%s", err.text);
+    CHECK(same_state(cpu, net) && detnn_info(net).device == DETNN_GPU && !net->gpu->behind);
+    shim_no_capture = 0;
     detnn_net_destroy(net);
     for (at = 1; at < 400; at = at * 5 / 4 + 1) { /* the GPU fails here: the fit goes on on the CPU */
         net = make(&s, DETNN_GPU);
@@ -452,12 +611,14 @@ int main(int argc, char **argv)
 {
     small = argc > 1 && !strcmp(argv[1], "small");
     TEST(products);
+    TEST(partial_sums);
     TEST(nets);
     TEST(moves);
     TEST(traces);
     TEST(numbers);
 #ifdef CUDA_SHIM_H
     TEST(failures);
+    TEST(lost_best);
 #endif
     CHECK(shim_allocated == 0);
     return test_end();

@@ -6,11 +6,15 @@
  * in order, or from the last to the first where SHIM_REVERSE is set in the environment. It ends the program with a
  * sentence where some threads wait at a barrier that others never reach. Memory of the device is new NaNs, an
  * asynchronous copy is NaNs until the thread has waited for it, so a missing wait or barrier shows in the results.
+ * What is queued on a stream runs when the host waits for it, so memory that the host gives away or changes before shows
+ * too (as with pinned memory); it ends the program where memory that nothing was written to is copied to the host, and
+ * where a kernel is given a pointer to the host's.
  * shim_fail_at = n makes the n-th call of the runtime from now on fail, and all after it. */
 #ifndef CUDA_SHIM_H
 #define CUDA_SHIM_H
 
 #include <functional>
+#include <map>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -205,6 +209,12 @@ static inline uint32_t atomicMax(uint32_t *p, uint32_t v)
     if (v > old) *p = v;
     return old;
 }
+static inline float shim_nan(float x) /* a GPU makes this NaN */
+{
+    const uint32_t nan = 0x7fffffff;
+    if (x != x) memcpy(&x, &nan, 4);
+    return x;
+}
 static inline double __dadd_rn(double a, double b) { return a + b; }
 static inline double __dsub_rn(double a, double b) { return a - b; }
 static inline double __dmul_rn(double a, double b) { return a * b; }
@@ -241,7 +251,8 @@ static inline void __pipeline_wait_prior(size_t n)
 /* ---- The runtime ---- */
 
 enum cudaError_t {
-    cudaSuccess, cudaErrorMemoryAllocation, cudaErrorInvalidConfiguration, cudaErrorNoDevice, cudaErrorUnknown
+    cudaSuccess, cudaErrorMemoryAllocation, cudaErrorInvalidConfiguration, cudaErrorNoDevice, cudaErrorUnknown,
+    cudaErrorNoKernelImageForDevice
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor, cudaDevAttrComputeCapabilityMinor };
@@ -249,18 +260,48 @@ enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
 struct shim_graph { std::vector<std::function<void()> > nodes; };
 typedef shim_graph *cudaGraph_t;
 typedef shim_graph *cudaGraphExec_t;
-struct shim_stream { shim_graph *capture; };
+struct shim_stream { shim_graph *capture; std::vector<std::function<void()> > queue; };
 typedef shim_stream *cudaStream_t;
+struct cudaFuncAttributes { int binaryVersion; };
+enum { cudaStreamNonBlocking = 1 };
 
+static std::vector<shim_stream *> shim_streams;
+static std::map<void *, size_t> shim_sizes; /* of the device's memory */
+#ifdef SHIM_ASAN
+#define SHIM_FENCE 0
+#else
+#define SHIM_FENCE 64
+#endif
+static inline bool shim_device(const void *p) /* in, or at the end of, the device's memory */
+{
+    std::map<void *, size_t>::const_iterator i = shim_sizes.upper_bound((void *)(uintptr_t)p);
+    return i != shim_sizes.begin() && (--i, (uintptr_t)p - (uintptr_t)i->first <= i->second);
+}
+static int shim_no_capture; /* a launch fails while a graph is captured */
+static int shim_image = 75; /* the lowest capability that the build has kernels for */
 static long shim_fail_at, shim_calls, shim_allocated, shim_launches, shim_graphs;
 static int shim_devices = 1, shim_capability = 90;
 static size_t shim_memory = (size_t)1 << 34; /* of the device */
 
-static inline int shim_failed(void) { return ++shim_calls >= shim_fail_at && shim_fail_at > 0; }
+#define SHIM_NEW 0xffdead5au /* a NaN */
+
+/* After an error that stays nothing is done any more. */
+static inline int shim_failed(void)
+{
+    if (++shim_calls < shim_fail_at || shim_fail_at <= 0) return 0;
+    for (size_t i = 0; i < shim_streams.size(); i++) shim_streams[i]->queue.clear();
+    return 1;
+}
+static inline void shim_drain(shim_stream *s)
+{
+    std::vector<std::function<void()> > queue;
+    queue.swap(s->queue);
+    for (size_t i = 0; i < queue.size(); i++) queue[i]();
+}
 
 static inline const char *cudaGetErrorString(cudaError_t e)
 {
-    static const char *const text[] = { "no error", "out of memory", "invalid configuration", "no device", "unknown error" };
+    static const char *const text[] = { "no error", "out of memory", "invalid configuration", "no device", "unknown error", "no kernel image" };
     return text[e];
 }
 static inline cudaError_t cudaGetLastError(void) { return cudaSuccess; }
@@ -279,40 +320,82 @@ static inline cudaError_t cudaMalloc(void **p, size_t size)
 {
     *p = 0;
     if (shim_failed() || size > shim_memory) return cudaErrorMemoryAllocation;
-    *p = aligned_alloc(256, (size + 255) / 256 * 256);
-    memset(*p, 0xff, size);
+    if (posix_memalign(p, 256, size + SHIM_FENCE)) return cudaErrorMemoryAllocation;
+    shim_sizes[*p] = size;
+    memset((char *)*p + size, 0x5a, SHIM_FENCE);
+    for (size_t i = 0; i + 4 <= size; i += 4) *(uint32_t *)(void *)((char *)*p + i) = SHIM_NEW;
     shim_allocated++;
     return cudaSuccess;
 }
 static inline cudaError_t cudaFree(void *p)
 {
+    for (size_t i = 0; i < shim_streams.size(); i++) {
+        if (shim_streams[i]->capture) shim_die("memory is freed while a graph is captured");
+        shim_drain(shim_streams[i]);
+    }
+    for (size_t i = 0; p && i < SHIM_FENCE; i++)
+        if (((char *)p)[shim_sizes[p] + i] != 0x5a) shim_die("memory was written to beyond its end");
     if (p) shim_allocated--;
+    shim_sizes.erase(p);
     free(p);
     return cudaSuccess;
 }
-static inline cudaError_t cudaStreamCreate(cudaStream_t *s) { *s = new shim_stream(); return cudaSuccess; }
-static inline cudaError_t cudaStreamDestroy(cudaStream_t s) { delete s; return cudaSuccess; }
+template <typename A> static cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, void (*)(A))
+{
+    attributes->binaryVersion = shim_image;
+    return shim_capability < shim_image ? cudaErrorNoKernelImageForDevice : cudaSuccess;
+}
+static inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned)
+{
+    shim_streams.push_back(*s = new shim_stream());
+    return cudaSuccess;
+}
+static inline cudaError_t cudaStreamDestroy(cudaStream_t s)
+{
+    for (size_t i = 0; i < shim_streams.size(); i++)
+        if (shim_streams[i] == s) shim_streams.erase(shim_streams.begin() + (long)i);
+    delete s;
+    return cudaSuccess;
+}
 static inline cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
     if (s->capture) shim_die("a wait while a graph is captured");
-    return shim_failed() ? cudaErrorUnknown : cudaSuccess;
+    if (shim_failed()) return cudaErrorUnknown;
+    shim_drain(s);
+    return cudaSuccess;
 }
 static inline cudaError_t shim_queue(cudaStream_t s, std::function<void()> work)
 {
-    if (s->capture) s->capture->nodes.push_back(work);
-    else work();
+    (s->capture ? s->capture->nodes : s->queue).push_back(work);
     return cudaSuccess;
 }
-static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind, cudaStream_t s)
+static inline void shim_copy_now(void *to, const void *from, size_t size, int to_host)
 {
+    for (size_t i = 0; to_host && i + 4 <= size; i += 4) {
+        uint32_t word;
+        memcpy(&word, (const char *)from + i, 4);
+        if (word == SHIM_NEW) shim_die("memory that nothing was written to is copied to the host");
+    }
+    memcpy(to, from, size);
+}
+static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t size, cudaMemcpyKind kind, cudaStream_t s)
+{
+    if (shim_device(to) != (kind != cudaMemcpyDeviceToHost) || shim_device(from) != (kind != cudaMemcpyHostToDevice))
+        shim_die("a copy whose direction is wrong");
     if (shim_failed()) return cudaErrorUnknown;
-    return shim_queue(s, [=] { memcpy(to, from, size); });
+    return shim_queue(s, [=] { shim_copy_now(to, from, size, kind == cudaMemcpyDeviceToHost); });
 }
 template <typename A>
 static cudaError_t cudaLaunchKernel(void (*kernel)(A), dim3 grid, dim3 block, void **args, size_t, cudaStream_t s)
 {
     const A a = *(A *)args[0];
-    if (shim_failed()) return cudaErrorUnknown;
+    for (size_t i = 0; i + sizeof(uint64_t) <= sizeof(A); i += sizeof(uint64_t)) { /* what has a pointer's high half */
+        uint64_t word;
+        memcpy(&word, (const char *)args[0] + i, sizeof word);
+        if (word >> 32 >= 0x5000 && word >> 32 < 0x8000 && !shim_device((const void *)(uintptr_t)word))
+            shim_die("a kernel is given a pointer to the host's memory");
+    }
+    if (shim_failed() || (s->capture && shim_no_capture)) return cudaErrorUnknown;
     shim_launches++;
     return shim_queue(s, [=] { shim_run(grid, block, [=] { kernel(a); }); });
 }
@@ -325,7 +408,7 @@ static inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g)
 {
     *g = s->capture;
     s->capture = 0;
-    return cudaSuccess;
+    return shim_no_capture ? cudaErrorUnknown : cudaSuccess;
 }
 static inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *e, cudaGraph_t g, unsigned long long)
 {
@@ -334,11 +417,11 @@ static inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *e, cudaGraph_t g
 }
 static inline cudaError_t cudaGraphDestroy(cudaGraph_t g) { delete g; return cudaSuccess; }
 static inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e) { delete e; return cudaSuccess; }
-static inline cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t)
+static inline cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t s)
 {
     if (shim_failed()) return cudaErrorUnknown;
     shim_graphs++;
-    for (size_t i = 0; i < e->nodes.size(); i++) e->nodes[i]();
+    for (size_t i = 0; i < e->nodes.size(); i++) (void)shim_queue(s, e->nodes[i]);
     return cudaSuccess;
 }
 

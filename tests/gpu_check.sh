@@ -8,7 +8,7 @@ NVCC=${NVCC:-$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)}
 nvidia-smi -L 2>/dev/null | grep -q GPU || { echo "skipped: there is no GPU here"; exit 0; }
 tools=$(dirname "$NVCC")
 begin=$SECONDS limit=480 passed=0 failed=0 skipped=0
-mkdir -p build/gpu
+rm -rf build/gpu && mkdir -p build/gpu # nothing of before
 nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader
 
 ok() { # NAME COMMAND...: with what remains of the time
@@ -16,7 +16,10 @@ ok() { # NAME COMMAND...: with what remains of the time
     shift
     if [ $left -lt 5 ]; then skipped=$((skipped + 1)); echo "skipped: $name (no time left)"
     elif timeout $left "$@" >build/gpu/log 2>&1; then passed=$((passed + 1)); echo "ok: $name ($((SECONDS - from)) s)"
-    else failed=$((failed + 1)); echo "FAILED $name ($((SECONDS - from)) s)"; tail -n 15 build/gpu/log; fi
+    else
+        [ $? = 124 ] && name="$name: out of time"
+        failed=$((failed + 1)); echo "FAILED $name ($((SECONDS - from)) s)"; tail -n 15 build/gpu/log
+    fi
 }
 compile() { # OUT SOURCE FLAGS...
     local out=$1 source=$2
@@ -38,6 +41,7 @@ done
 ok "products, nets, moves, traces" build/gpu/net
 if command -v compute-sanitizer >/dev/null || [ -x $tools/compute-sanitizer ]; then
     sanitizer=$(command -v compute-sanitizer || echo $tools/compute-sanitizer)
+    ok "compute-sanitizer memcheck, the tests" $sanitizer --tool memcheck --error-exitcode 9 build/gpu/net small
     for tool in memcheck racecheck synccheck initcheck; do
         ok "compute-sanitizer $tool" $sanitizer --tool $tool --error-exitcode 9 build/gpu/line --device gpu --epochs --check tests/golden.txt
     done

@@ -37,6 +37,7 @@ int main(int argc, char **argv)
         while (part < parts) {
             uint64_t at[PARTS];
             int n = 0, i;
+            cudaError_t error;
             for (; n < PARTS && part < parts; part += every) {
                 job j;
                 j.first = at[n] = part * PART;
@@ -44,8 +45,10 @@ int main(int argc, char **argv)
                 j.function = f;
                 compute<<<(unsigned)(PART / 256), 256>>>(j);
             }
-            if (cudaMemcpy(host, device, (size_t)n * PART * 4, cudaMemcpyDeviceToHost) != cudaSuccess) {
-                printf("the GPU failed: %s\n", cudaGetErrorString(cudaGetLastError()));
+            error = cudaGetLastError();
+            if (error == cudaSuccess) error = cudaMemcpy(host, device, (size_t)n * PART * 4, cudaMemcpyDeviceToHost);
+            if (error != cudaSuccess) {
+                printf("the GPU failed: %s\n", cudaGetErrorString(error));
                 return 1;
             }
             tried += (uint64_t)n * PART;
