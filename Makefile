@@ -105,22 +105,26 @@ oracle: build/golden
 	diff build/oracle.txt tests/golden.txt
 	@echo "the oracle agrees with tests/golden.txt"
 
-# Both ways that a compiler may take a * b + c in the scalar code, and the functions in integers; the vector sets are in
-# all builds.
+# Both ways that a compiler may take a * b + c in the scalar code, the functions in integers, and those of CUDA's kernels;
+# the vector sets are in all builds.
+KERNELS = -mfma -x c++ -std=gnu++11 -include tests/cuda_shim.h -DDETNN_CUDA=1 -DDETNN_PORTABLE=1
 INTEGERS = -v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad
 SEED = $(shell date +%s)
 prove: | build
 	$(CC) -O2 -I. tests/prove.c -o build/prove -lmpfr -lgmp -lm
 	$(CC) -O2 -mfma -I. tests/prove.c -o build/prove_fma -lmpfr -lgmp -lm
 	$(CC) -O2 -DDETNN_INTEGER_FUNCTIONS=1 -I. tests/prove.c -o build/prove_integers -lmpfr -lgmp -lm
+	$(CXX) -O2 $(KERNELS) -I. tests/prove.c -o build/prove_cuda -lmpfr -lgmp -lm
 ifdef SAMPLE
 	build/prove -s $(SAMPLE) -r $(SEED)
 	build/prove_fma -v scalar -s $(SAMPLE) -r $(SEED)
 	build/prove_integers $(INTEGERS) -s $(SAMPLE) -r $(SEED)
+	build/prove_cuda -v scalar -s $(SAMPLE) -r $(SEED)
 else
 	build/prove -o build/prove.state
 	build/prove_fma -v scalar -o build/prove.state
 	build/prove_integers $(INTEGERS) -o build/prove.state
+	build/prove_cuda -v scalar -o build/prove.state
 endif
 
 FUZZ_SECONDS = 600

@@ -101,8 +101,8 @@ features() { # ID: every feature left out in turn, and all of them; and the othe
         gcc -std=c99 $warn -Werror -O1 -I. $f "$1.c" -o "$1" && "$1" || { echo "$f"; return 1; }
     done
 }
-prove() { # FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary function against MPFR
-    gcc -O2 $1 -I. tests/prove.c -o "$3" -lmpfr -lgmp -lm && "$3" $2 -s 256 -r "$(date +%s)"
+prove() { # COMPILER FLAGS ARGUMENTS ID: a new sample of the inputs of every elementary function against MPFR
+    $1 -O2 $2 -I. tests/prove.c -x none -o "$4" -lmpfr -lgmp -lm && "$4" $3 -s 256 -r "$(date +%s)"
 }
 threads() { # ID: no data race
     local t
@@ -175,9 +175,11 @@ for v in 14 16; do
 done
 row "MSVC's dialect: C" clang-16 msvc c11 c
 row "MSVC's dialect: C++" clang-16 msvc c++14 c++
-row "elementary functions: a sample, every set of kernels" gcc prove "" ""
-row "elementary functions: a sample, scalar with fma" gcc prove "-mfma" "-v scalar"
-row "elementary functions: a sample, in integers" gcc prove -DDETNN_INTEGER_FUNCTIONS=1 \
+row "elementary functions: a sample, every set of kernels" gcc prove gcc "" ""
+row "elementary functions: a sample, scalar with fma" gcc prove gcc "-mfma" "-v scalar"
+row "elementary functions: a sample, those of CUDA's kernels" g++ prove g++ \
+    "-mfma -x c++ -std=gnu++11 -include tests/cuda_shim.h -DDETNN_CUDA=1 -DDETNN_PORTABLE=1" "-v scalar"
+row "elementary functions: a sample, in integers" gcc prove gcc -DDETNN_INTEGER_FUNCTIONS=1 \
     "-v scalar -f exp,log,expm1,tanh,sigmoid,softplus,silu,silu_grad"
 row "features and configuration macros" gcc features
 row "macros and symbols" gcc leaks

@@ -30,7 +30,9 @@
 #define NODES 8 /* run() below writes the polynomial out */
 #define BLOCK 1024
 #define UNIT_BITS 20
-#if DETNN_INTEGER_FUNCTIONS
+#if DETNN_CUDA /* with tests/cuda_shim.h: what kernels call */
+#define BUILD "cuda"
+#elif DETNN_INTEGER_FUNCTIONS
 #define BUILD "integers"
 #elif defined(__FMA__)
 #define BUILD "fma"
@@ -49,7 +51,12 @@ enum { F_none
 #undef E
 };
 typedef void array_fn(const float *, size_t, float *);
-#define E(f) static void scalar_##f(const float *x, size_t n, float *y) { size_t i; for (i = 0; i < n; i++) y[i] = detnn_##f(x[i]); }
+#if DETNN_CUDA
+#define ONE(f) detnni_##f##_1_cuda
+#else
+#define ONE(f) detnn_##f
+#endif
+#define E(f) static void scalar_##f(const float *x, size_t n, float *y) { size_t i; for (i = 0; i < n; i++) y[i] = ONE(f)(x[i]); }
 DETNN_FUNCTIONS(E)
 #undef E
 static struct function { const char *name; int id; array_fn *variant[5]; } functions[] = {
