@@ -3589,16 +3589,6 @@ DETNNI_FN VD DETNNI_N(exponent)(VD x, VI *part)
     *part = vi_and(t, vi_set(0xfff0000000000000u));
     return vd_sub(vi_double(vi_or(vi_shr52(t), vi_set(0x4330000000000000u))), vd_set(4503599627370496.0 + 256.0));
 }
-/* log(1 + x) + base */
-DETNNI_FN VD DETNNI_N(log1p_core)(VD x, VD base, VD *k)
-{
-    VI part;
-    VD p;
-    *k = DETNNI_N(exponent)(vd_add(vd_set(1.0), x), &part);
-    p = vi_double(vi_sub(vi_set(0x4ff0000000000000u), part)); /* 2^-k */
-    return DETNNI_N(log_core)(*k, vd_mad(x, p, vd_sub(p, vd_set(1.0))), base);
-}
-
 DETNNI_FN VD DETNNI_N(exp)(VD x, VM *odd)
 {
     *odd = vm_none();
@@ -3660,7 +3650,10 @@ DETNNI_FN VD DETNNI_N(log)(VD x, VM *odd)
 
 DETNNI_FN VD DETNNI_N(log1p)(VD x, VM *odd)
 {
-    VD k, y = DETNNI_N(log1p_core)(x, vd_set(0.0), &k);
+    VI part;
+    VD k = DETNNI_N(exponent)(vd_add(vd_set(1.0), x), &part);
+    VD p = vi_double(vi_sub(vi_set(0x4ff0000000000000u), part)); /* 2^-k */
+    VD y = DETNNI_N(log_core)(k, vd_mad(x, p, vd_sub(p, vd_set(1.0))), vd_set(0.0));
     y = vd_or(y, DETNNI_N(sign)(x));
     *odd = vm_or(DETNNI_N(unsure)(y), vd_lt(vd_set(200.0), k));
     return y;
@@ -3669,8 +3662,10 @@ DETNNI_FN VD DETNNI_N(log1p)(VD x, VM *odd)
 /* max(x, 0) + log(1 + exp(-|x|)) */
 DETNNI_FN VD DETNNI_N(softplus)(VD x, VM *odd)
 {
-    VD a = vd_min(vd_set(120.0), DETNNI_N(abs)(x)), k;
-    VD y = DETNNI_N(log1p_core)(DETNNI_N(exp_core)(vd_sub(vd_set(0.0), a)), vd_max(vd_set(0.0), x), &k);
+    VD a = vd_min(vd_set(120.0), DETNNI_N(abs)(x)), e = DETNNI_N(exp_core)(vd_sub(vd_set(0.0), a));
+    VM half = vd_lt(vd_set(0.41421356237309515), e); /* 1 + e = 2 (1 + (e - 1)/2) */
+    VD f = vd_sel(half, vd_mul(vd_set(0.5), vd_sub(e, vd_set(1.0))), e), k = vd_sel(half, vd_set(1.0), vd_set(0.0));
+    VD y = DETNNI_N(log_core)(k, f, vd_max(vd_set(0.0), x));
     *odd = DETNNI_N(unsure)(y);
     return y;
 }
@@ -5237,14 +5232,14 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     }
 }
 
-/* The columns that one pass takes: more than two vectors where rows are few; four where columns are, so that b is read
-   from where it lies, but not if the last pass were three. */
-DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows, size_t cols)
+/* The columns that one pass takes: more than two vectors where rows are few; four where b's lines are short enough to
+   be read from where they lie, but not if the last pass were three. */
+DETNNI_FN0 size_t DETNNI_N(width)(int form, size_t rows, size_t cols, size_t line)
 {
     const size_t vectors = (cols + DETNNI_W - 1) / DETNNI_W;
     if (DETNNI_N(tile_of)(form, rows, 8)) return 8 * DETNNI_W;
     if (DETNNI_N(tile_of)(form, rows, 4)) return 4 * DETNNI_W;
-    return (vectors < 8 && vectors % 4 != 3 && DETNNI_N(tile_of)(form, DETNNI_LOW, 4) ? 4 : 2) * DETNNI_W;
+    return (line < 8 * DETNNI_W && vectors % 4 != 3 && DETNNI_N(tile_of)(form, DETNNI_LOW, 4) ? 4 : 2) * DETNNI_W;
 }
 
 /* Four registers that hold 4 x 4 blocks side by side: each block is transposed. */
@@ -5341,7 +5336,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const detnni_block block = detnni_block_of(q->rows, q->bt ? detnni_min(q->k, DETNNI_DEEPEST) : q->k,
                                                DETNNI_BLOCK_TILES * DETNNI_MOST);
     const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
-    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows, q->cols);
+    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows, q->cols, q->bs);
     const size_t tree = q->at && q->k > 64;
     const size_t levels = tree ? (detnni_log2(block.deep / 64) + 1) * DETNNI_MOST * strip : 0;
     const int many = q->rows > block.most, cut = many || q->k > 2 * block.deep;
@@ -5918,7 +5913,7 @@ DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint
 #if DETNNI_ISA == DETNNI_ISA_AVX512 || DETNNI_ISA == DETNNI_ISA_AVX2
 #if DETNNI_ISA == DETNNI_ISA_AVX512
 #define vu_value           _mm512_cvtepi32_ps
-#define vf_subnormal(x)    _mm512_fpclass_ps_mask(x, 0x20) /* subnormal */
+#define vf_subnormal(x)    _mm512_fpclass_ps_mask(x, 0x20)
 #define vf_and(x, y)       ((VFM)((x) & (y)))
 #define vf_or(x, y)        ((VFM)((x) | (y)))
 #define vf_any(x)          ((x) != 0)
@@ -8093,13 +8088,27 @@ static void detnni_gradients_task(void *arg, size_t i)
     if (b->other) DETNNI_KERNELS(net)->input_gradient(&p, b->d, net->weights + l->kernel, b->other);
 }
 
+/* A bound on the layer's gradients, infinite or NaN where none is known: twice rows * |x| * |d| (the bias's x is 1) or
+ * their own largest, whichever is read sooner. */
+static float detnni_bound(const detnni_backward_job *b)
+{
+    const detnni_kernels *k = DETNNI_KERNELS(b->net);
+    const size_t in = b->l->inputs, out = b->l->outputs;
+    uint32_t x;
+    if ((double)b->rows * (double)(in + out) >= (double)in * (double)out)
+        return 2.0f * detnni_float(k->magnitude(b->g + b->l->kernel, b->l->kernel_size + b->l->bias_size));
+    x = k->magnitude(b->x, b->rows * in);
+    if (x < 0x3f800000) x = 0x3f800000;
+    return 2.0f * (float)b->rows * detnni_float(x) * detnni_float(k->magnitude(b->d, b->rows * out));
+}
+
 /* net->a holds the gradient for the outputs (raw: for the last activation's input) of rows that
  * detnni_forward_rows saw. Writes the gradients of all trainable tensors to g, and that for x to dx where
- * it is not null. Returns a bound on all in g, twice rows * |x| * |d| for each layer, to save a pass over them. */
-static float detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx)
+ * it is not null. Adds a bound on all in g to *bound, where that is not null. */
+static void detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int raw, float *g, float *dx, float *bound)
 {
     size_t n = net->desc.layer_count, lowest = 0, i;
-    float *d = net->a, *other = net->b, *t, bound = 0.0f;
+    float *d = net->a, *other = net->b, *t;
     detnni_backward_job b;
     b.net = net;
     b.rows = rows;
@@ -8120,21 +8129,16 @@ static float detnni_backward_rows(detnn_net *net, size_t rows, size_t first, int
         if (dense) {
             b.g = detnni_trainable(l) ? g : 0;
             b.other = wanted ? other : 0;
-            if (b.g) { /* the bias's x is 1 */
-                const float x = detnni_float(DETNNI_KERNELS(net)->magnitude(b.x, rows * l->inputs));
-                bound += 2.0f * (float)rows * (x < 1.0f ? 1.0f : x)
-                         * detnni_float(DETNNI_KERNELS(net)->magnitude(d, rows * l->outputs));
-            }
             b.tasks = detnni_tasks(net, net->desc.workers, size * (double)l->inputs * (b.g && wanted ? 2.0 : 1.0),
                                    l->inputs / 16);
             detnni_share(net, b.tasks, detnni_gradients_task, &b);
+            if (b.g && bound) *bound += detnni_bound(&b);
         }
         if (!wanted) break;
         if (dense) { t = d; d = other; other = t; }
         detnni_trace_rows(net, 2 + n + i, d, rows, l->inputs, first);
     }
     if (dx) DETNNI_COPY(dx, d, rows * net->inputs * sizeof(float));
-    return bound;
 }
 
 /* ---- The tree over the parts of a step (C3): nodes are whole sets of gradients ---- */
@@ -8523,7 +8527,8 @@ static uint32_t detnni_slices_of(detnn_net *net, detnni_slices_kind kind, float 
     return largest;
 }
 
-/* Applies the gathered gradients, which are at most `bound`; on an error nothing but the gradients has changed. */
+/* Applies the gathered gradients, at most `bound` (infinite, NaN: not known); on an error nothing but the gradients has
+ * changed. */
 static detnn_result detnni_apply(detnn_net *net, float bound, detnn_error *err)
 {
     const detnni_kernels *k = DETNNI_KERNELS(net);
@@ -9077,7 +9082,7 @@ static detnn_result detnni_train_rows(detnn_net *net, const detnn_data *data, co
         net->forward_x = batch.x;
         out = detnni_forward_rows(net, batch.x, m, done, 1);
         detnni_losses(net, &batch, out, m, inv, &score, net->a);
-        bound += detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0);
+        detnni_backward_rows(net, m, done, 1, detnni_node(net, net->nodes), 0, &bound);
         detnni_part_done(net, m);
     }
     if (!r) {
@@ -9190,7 +9195,7 @@ DETNNI_NOINLINE static detnn_result detnni_backward(detnn_net *net, const float 
     rows = net->forward_rows;
     if (!rows) return detnni_fail(err, DETNN_ERROR_STATE, "detnn_backward: there is no forward before it");
     DETNNI_COPY(net->a, dy, rows * net->outputs * sizeof(float));
-    (void)detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx);
+    detnni_backward_rows(net, rows, net->rows_done, 0, detnni_node(net, net->nodes), dx, 0);
     net->forward_rows = 0;
     detnni_part_done(net, rows);
     return detnni_ok(err);
@@ -10454,8 +10459,8 @@ static size_t detnni_gpu_groups(size_t rows, size_t tiles, size_t *leaves)
 static size_t detnni_gpu_groups_most(size_t rows, size_t tiles)
 {
     const size_t all = detnni_tiles(rows, 64), large = detnni_tiles(all, 16);
-    const size_t small = detnni_min(2 * (detnni_tiles(96, tiles) - 1), detnni_tiles(all, 2));
-    return all >= 8 && small > large ? small : large;
+    const size_t of_two = detnni_min(2 * (detnni_tiles(96, tiles) - 1), detnni_tiles(all, 2));
+    return all >= 8 && of_two > large ? of_two : large;
 }
 
 /* Sizes of tiles; the largest that give so many blocks. */

@@ -92,7 +92,7 @@ msvc() { # STANDARD LANGUAGE ID
 features() { # ID: every feature left out in turn, and all of them; and the other configuration macros
     local f
     printf '#define DETNN_IMPLEMENTATION\n#include "detnn.h"\nint main(void) { return detnn_selftest(0) != DETNN_OK; }\n' >"$1.c"
-    for f in 0xfffe 0xfffd 0xfffb 0xfff7 0xffef 0xffdf 0xffbf 0xff7f 0xfeff 0xfdff 0xfbff 0xf7ff 0xefff 0xdfff 0xbfff 0x7fff 0x0000 0x0001; do
+    for f in 0x1fffe 0x1fffd 0x1fffb 0x1fff7 0x1ffef 0x1ffdf 0x1ffbf 0x1ff7f 0x1feff 0x1fdff 0x1fbff 0x1f7ff 0x1efff 0x1dfff 0x1bfff 0x17fff 0x0ffff 0x0000 0x0001; do
         gcc -std=c99 $warn -Werror -O1 -I. -DDETNN_FEATURES=$f -DDETNN_PORTABLE=1 "$1.c" -o "$1" && "$1" ||
             { echo "DETNN_FEATURES=$f"; return 1; }
     done

@@ -747,8 +747,49 @@ static void losses_follow_the_letter(void)
                         }
 }
 
+/* A step passes over the gradients only where their bound says nothing. Inputs of one size and outputs' gradients of 1:
+ * each kernel's gradient is rows * x, each bias's rows. Layers so wide that the bound is taken from x and d, and one so
+ * small that it is not. */
+static void bounds_of_gradients(void)
+{
+    enum { MOST = 32 };
+    static const float sizes[] = { 1e-3f, 1.0f, 1e3f, 1e30f };
+    static const size_t widths[] = { 100, 3 };
+    static float x[MOST * 100];
+    size_t s, w, rows, i;
+    for (w = 0; w < 2; w++)
+        for (s = 0; s < sizeof sizes / sizeof *sizes; s++)
+            for (rows = 1; rows <= MOST; rows = 2 * rows + 1) {
+                const size_t n = widths[w];
+                detnn_net_desc desc = detnn_net_desc_default();
+                static const detnn_layer dense = DETNN_DENSE(1, DETNN_LINEAR);
+                detnn_layer layers[1];
+                detnn_net *net;
+                detnn_error err;
+                float bound = 0.0f, largest;
+                layers[0] = dense;
+                layers[0].units = n;
+                desc.inputs = n;
+                desc.layers = layers;
+                desc.layer_count = 1;
+                desc.loss = DETNN_MEAN_SQUARED_ERROR;
+                desc.batch_max = MOST;
+                CHECKF(!detnn_net_create(&net, &desc, &err), "%s", err.text);
+                for (i = 0; i < rows * n; i++) x[i] = sizes[s];
+                net->forward_x = x;
+                (void)detnni_forward_rows(net, x, rows, 0, 1);
+                for (i = 0; i < rows * n; i++) net->a[i] = 1.0f;
+                detnni_backward_rows(net, rows, 0, 1, net->gradients, 0, &bound);
+                largest = detnni_float(detnni_kernels_of(DETNN_ISA_PLAIN)->magnitude(net->gradients, net->parameters));
+                CHECK(largest >= (float)rows * (sizes[s] > 1.0f ? sizes[s] * 0.99f : 1.0f));
+                CHECK(bound >= largest && bound <= 2.5f * largest);
+                detnn_net_destroy(net);
+            }
+}
+
 int main(void)
 {
+    TEST(bounds_of_gradients);
     TEST(every_activation_in_dense);
     TEST(every_activation_as_a_layer);
     TEST(dropout_and_standardize);
