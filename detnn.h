@@ -3413,7 +3413,21 @@ DETNNI_2(VD, vd_mul, VD, r_mul)
 DETNNI_2(VD, vd_div, VD, r_div)
 DETNNI_FN VD vd_mad(VD x, VD y, VD w) { VD z; z.a = r_mad(x.a, y.a, w.a); z.b = r_mad(x.b, y.b, w.b); return z; }
 #if DETNNI_QUICK
-DETNNI_FN VD vd_msb(VD x, VD y, VD w) { VD z; z.a = r_msb(x.a, y.a, w.a); z.b = r_msb(x.b, y.b, w.b); return z; }
+#if defined(__clang__) /* its intrinsics add -w, which -fno-signed-zeros would fold with the difference that w is */
+#define DETNNI_AS_IS(x) __asm__("" : "+v"(x))
+#else
+#define DETNNI_AS_IS(x) ((void)0)
+#endif
+DETNNI_FN VD vd_msb(VD x, VD y, VD w)
+{
+    VD z;
+    DETNNI_AS_IS(w.a);
+    DETNNI_AS_IS(w.b);
+    z.a = r_msb(x.a, y.a, w.a);
+    z.b = r_msb(x.b, y.b, w.b);
+    return z;
+}
+#undef DETNNI_AS_IS
 DETNNI_FN VD vd_nmad(VD x, VD y, VD w) { VD z; z.a = r_nmad(x.a, y.a, w.a); z.b = r_nmad(x.b, y.b, w.b); return z; }
 #endif
 DETNNI_2(VD, vd_min, VD, r_min)
