@@ -115,7 +115,7 @@
  * computed as the contract says, by one task, so bits do not depend on threads or workers; what is too small to gain
  * stays on the caller's thread. Tasks set and restore the floating-point mode of the thread they run on.
  * detnn_predict_const and level 3 stay on the calling thread. Each worker costs its own scratch (detnn_net_size counts
- * it).
+ * it). A build's DETNN_FEATURES need WORKERS for it.
  *
  * M7. Files. detnn_save writes a model, detnn_load makes the net again:
  *
@@ -10602,7 +10602,7 @@ static int detnni_gpu_fetch(const detnn_net *net)
     float *floats;
     if (!g || !g->ahead) return 1;
     floats = detnni_gpu_floats(net, &bytes);
-    /* The state last: where one fails, the host's is still that of g->kept. */
+    /* Errors of kernels show in the wait, before anything is written here; a copy that breaks off leaves a part. */
     if (!detnni_gpu_down(g, 0, 0, 0)
         || !detnni_gpu_down(g, net->gradients, detnni_gpu_at(net, net->gradients), net->parameters * sizeof(float))
         || !detnni_gpu_down(g, floats, detnni_gpu_at(net, floats), bytes))
