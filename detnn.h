@@ -3015,20 +3015,24 @@ static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t t
 
 /* Blocks of a product's left side that a near cache holds: `tall` rows, and up to `most` in the last block or the only
  * one; `deep` along the chains, a power of two or all. Where there is more than one, so many columns are taken at a
- * time. */
+ * time. A right side [k][cols] that may lie in memory alone (from FAR floats on, if one block shares its cost) is
+ * packed a sheet of columns at a time: memory is quickest along its lines. cols 0: it is not. */
 #define DETNNI_BLOCK_TILES 21
 #define DETNNI_COLUMNS     1024
+#define DETNNI_SHEET       256
+#define DETNNI_FAR         ((size_t)3 << (sizeof(size_t) > 2 ? 19 : 12))
 typedef struct detnni_block {
-    size_t tall, most, deep;
+    size_t tall, most, deep, sheet;
 } detnni_block;
 
-static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
+static detnni_block detnni_block_of(size_t rows, size_t k, size_t cols, size_t tallest)
 {
     detnni_block b;
     b.most = detnni_min(rows, tallest + tallest / 4);
     b.tall = detnni_min(b.most, tallest);
     b.deep = 512;
-    while (b.deep < k && 2 * b.deep * b.tall <= 512 * tallest) b.deep *= 2;
+    b.sheet = cols && b.most == rows && k >= DETNNI_FAR / cols * (rows < 16 ? 2 : 1) ? DETNNI_SHEET : 0;
+    while (!b.sheet && b.deep < k && 2 * b.deep * b.tall <= 512 * tallest) b.deep *= 2;
     if (b.deep > k) b.deep = k;
     return b;
 }
@@ -3038,12 +3042,13 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t tallest)
 /* What vector kernels pack and (trees over samples) add up beside for a product [rows][cols] with chains of k, at
  * most: as `blocks` (section 11) shares it out, whichever set of kernels. Panels pay from so many columns on. */
 #define DETNNI_PANELS      384
+#define DETNNI_PANELS_ROWS 81 /* fewer, as in memory, stay in a near cache as they are */
 #define DETNNI_TREE_PANELS 128
 static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k, int tree)
 {
-    const detnni_block b = detnni_block_of(rows, k, DETNNI_BLOCK_TILES * 14);
+    const detnni_block b = detnni_block_of(rows, k, tree ? 0 : cols, DETNNI_BLOCK_TILES * 14);
     const size_t lanes = 2 * DETNNI_LANES, columns = detnni_min(cols, DETNNI_COLUMNS);
-    size_t room = b.deep * (lanes + (rows > b.most ? columns : 0)); /* strips of the right side */
+    size_t room = b.deep * (lanes + (rows > b.most ? columns : b.sheet)); /* strips of the right side */
     if (cols >= (size_t)(tree ? DETNNI_TREE_PANELS : DETNNI_PANELS)) /* of 6 rows as 8, of 14 as 16 */
         room += b.deep * (b.most + b.most / 3 + 32);
     else if (!tree && k % 1024 == 0) room += b.most * (b.deep + 16);
@@ -5007,6 +5012,7 @@ typedef struct {
 typedef struct {
     const float *a, *b, *init;      /* init null: from +0 */
     float *c;
+    const float *next;              /* where c goes on in the next tile, to be fetched ahead; if none follows, c */
     float *copy;                    /* where the first tile leaves b packed, or null */
     float *levels;                  /* for the tree over leaves of 64 where k is cut into such, or null */
     const DETNNI_N(place) *sums;    /* [joins], other parts of c's sums, added at the end, the last one first; */
@@ -5063,14 +5069,15 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
 /* PANEL 0: a lies in rows; 1: in columns; 2: in columns HEIGHT apart, and b in strips of two vectors. ALSO: what is
-   done with b besides. line: of the next tile's c, fetched ahead, a line for each pass of the loop up to `lines`. */
+   done with b besides. line: of the next tile's c, fetched ahead, a line for each pass of the loop up to `lines`; never
+   beyond c, as what is fetched from no page at all costs more than a miss. */
 #define DETNNI_TILE(name, R, V, PANEL, ALSO) \
 DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 { \
     const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
     const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1; \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
-    const float *b = t->b, *init = t->init, *line = t->c + R * cs, *lines = line + R * cs; \
+    const float *b = t->b, *init = t->init, *line = t->next, *lines = line + R * cs; \
     float *c = t->c, *copy = t->copy; \
     size_t k = t->k, joins = t->joins; \
     VF x; \
@@ -5180,6 +5187,7 @@ DETNNI_FN0 void DETNNI_N(leaves)(DETNNI_N(tile_f) f, const DETNNI_N(tile) *whole
         t.sums = sums + depth;
         t.c = left ? t.levels + (depth - whole->joins) * rows * stride : whole->c;
         t.cs = left ? stride : whole->cs;
+        t.next = left ? t.c : whole->next;
         f(&t);
         sums[depth].at = t.c;
         sums[depth++].stride = t.cs;
@@ -5208,7 +5216,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     const int kept = in_rows ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
     const int once = t.is || t.joins; /* c is read: no row may be computed twice */
     const size_t even = DETNNI_N(even)(rows, vectors > 2 ? DETNNI_LOW : DETNNI_MOST);
-    const float *a = t.a, *init = t.init;
+    const float *a = t.a, *init = t.init, *next = t.next;
     float *c = t.c;
     size_t at = 0, tall = 0, panel = 0;
     int kind = -1;
@@ -5232,6 +5240,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
         if (panels) t.a = a + panel * DETNNI_HEIGHT * t.k + (from - detnni_min(at, rows - DETNNI_HEIGHT));
         else t.a = a + from * (form == DETNNI_N(as_panel) ? 1 : t.as);
         t.c = c + from * t.cs;
+        t.next = from + tall < rows ? c + detnni_min(from + tall, rows - tall) * t.cs : next;
         if (init) t.init = init + from * t.is;
         if (t.levels) DETNNI_N(leaves)(f, &t, tall, from);
         else f(&t);
@@ -5333,6 +5342,26 @@ DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, size_t 
     for (; rows; rows--, a += as, d += k + DETNNI_PAD) DETNNI_COPY(d, a, k * sizeof(float));
 }
 
+/* Packs columns of b into strips of two vectors, k long, for `down`; the second vector of the last one begins earlier
+   where it would not be whole. */
+DETNNI_FN0 void DETNNI_N(sheet)(const float *b, size_t bs, size_t k, size_t cols, float *d)
+{
+    const size_t strip = 2 * DETNNI_W;
+    size_t i, n;
+    for (i = 0; i < k; i++, b += bs, d += strip) {
+        float *place = d;
+        for (n = 0; n < cols && i + 2 < k; n += 16) vf_ahead(b + 2 * bs + n);
+        for (n = 0; n < cols; n += strip, place += k * strip) {
+            const size_t width = detnni_min(cols - n, strip);
+            if (width <= DETNNI_W) vf_store(place, vf_get(b + n, vf_lanes(width)));
+            else {
+                vf_store(place, vf_load(b + n));
+                vf_store(place + DETNNI_W, vf_load(b + n + width - DETNNI_W));
+            }
+        }
+    }
+}
+
 /* c [rows][cols] = a b + init (null: none). a is [rows][k], b [k][cols], lines as and bs apart; bt: b is [cols][k]; at:
    a is [k][rows], and the sum over k is the tree of C3. */
 typedef struct {
@@ -5348,9 +5377,9 @@ typedef struct {
 DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
 {
     const detnni_block block = detnni_block_of(q->rows, q->bt ? detnni_min(q->k, DETNNI_DEEPEST) : q->k,
-                                               DETNNI_BLOCK_TILES * DETNNI_MOST);
+                                               q->at || q->bt ? 0 : q->cols, DETNNI_BLOCK_TILES * DETNNI_MOST);
     const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
-    const size_t strip = 2 * DETNNI_W, most = q->bt ? strip : DETNNI_N(width)(unpacked, q->rows, q->cols, q->bs);
+    const size_t strip = 2 * DETNNI_W;
     const size_t tree = q->at && q->k > 64;
     const size_t levels = tree ? (detnni_log2(block.deep / 64) + 1) * DETNNI_MOST * strip : 0;
     const int many = q->rows > block.most, cut = many || q->k > 2 * block.deep;
@@ -5360,12 +5389,15 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
     const size_t all = block.deep * ((columns + strip - 1) / strip * strip);
     const size_t in_panels = DETNNI_N(panels_size)(block.most, block.deep);
     const size_t apart = block.most * (block.deep + DETNNI_PAD);
-    const int panels = DETNNI_MOST > 2 && q->rows >= DETNNI_HEIGHT && fixed + in_panels + one <= q->room
-                       && q->cols >= (size_t)(q->at ? DETNNI_TREE_PANELS : DETNNI_PANELS);
+    const int panels = DETNNI_MOST > 2 && q->rows >= (size_t)(q->at ? DETNNI_HEIGHT : DETNNI_PANELS_ROWS)
+                       && q->cols >= (size_t)(q->at ? DETNNI_TREE_PANELS : DETNNI_PANELS)
+                       && fixed + in_panels + one <= q->room;
     const int spread = !panels && !q->at && DETNNI_N(clash)(q->as) && q->cols > strip && apart + one <= q->room;
     const size_t used = fixed + (panels ? in_panels : spread ? apart : 0);
     const int keep = many && used + all <= q->room;
-    const int copy = !q->bt && most == strip && block.most >= 2 * DETNNI_MOST && used + one <= q->room;
+    const size_t sheet = used + block.deep * block.sheet <= q->room ? block.sheet : 0;
+    const size_t most = q->bt || sheet ? strip : DETNNI_N(width)(unpacked, q->rows, q->cols, q->bs);
+    const int copy = !q->bt && !sheet && most == strip && block.most >= 2 * DETNNI_MOST && used + one <= q->room;
     float *beside = q->scratch + levels, *near_a = q->scratch + fixed, *near_b = q->scratch + used;
     size_t first, k, m, n, end, high, width, group, depth, i;
     DETNNI_N(place) sums[8 * sizeof(size_t)];
@@ -5391,7 +5423,8 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                 t.a = panels || spread ? near_a : a;
                 t.as = panels ? DETNNI_HEIGHT : spread ? t.k + DETNNI_PAD : q->as;
                 for (n = first; n < end; n += width) {
-                    float *kept = near_b + (keep ? (n - first) * block.deep : 0);
+                    const size_t place = keep ? n - first : sheet ? (n - first) % sheet : 0;
+                    float *kept = near_b + place * t.k;
                     const int fresh = !keep || m == 0;
                     width = detnni_min(most, end - n);
                     t.b = q->bt ? q->b + n * q->bs + k : q->b + k * q->bs + n;
@@ -5399,13 +5432,12 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                     t.b_last = width - detnni_min(width, DETNNI_W);
                     t.copy = 0;
                     if (q->bt && fresh) DETNNI_N(turn)(t.b, q->bs, width, t.k, kept, strip);
-                    if (copy && width > DETNNI_W) {
-                        if (fresh) t.copy = kept;
-                        else t.b_last = DETNNI_W;
-                    }
-                    if (q->bt || (copy && width > DETNNI_W && !fresh)) {
+                    if (sheet && place == 0) DETNNI_N(sheet)(t.b, q->bs, t.k, detnni_min(sheet, end - n), near_b);
+                    if (copy && fresh && width > DETNNI_W) t.copy = kept;
+                    else if (q->bt || sheet || (copy && width > DETNNI_W)) {
                         t.b = kept;
                         t.bs = strip;
+                        if (!q->bt && width > DETNNI_W) t.b_last = DETNNI_W;
                     }
                     for (i = 0; i <= t.joins; i++) {
                         const size_t level = depth + i;
@@ -5415,6 +5447,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                     }
                     t.c = sums[0].at;
                     t.cs = sums[0].stride;
+                    t.next = end - n > width ? t.c + width : t.c;
                     t.init = !tree && k ? t.c : q->init ? q->init + n : 0;
                     t.is = !tree && k ? q->cs : 0;
                     DETNNI_N(down)(t, panels ? DETNNI_N(packed) : unpacked, high, width);
@@ -5523,6 +5556,7 @@ DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const flo
     DETNNI_ZERO(&t, sizeof t);
     t.cs = t.bs = strip;
     t.c = tile;
+    t.next = tile;
     do {
         t.k = detnni_min(deep, out - n);
         for (m = 0; m < rows; m += width) {
@@ -14490,6 +14524,7 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_EXACT_PUBLIC
 #undef DETNNI_EXACT_TABLES
 #undef DETNNI_EXCLUSIVE
+#undef DETNNI_FAR
 #undef DETNNI_FMA64
 #undef DETNNI_FMA_ASM
 #undef DETNNI_FMA_PLAIN
@@ -14517,11 +14552,13 @@ DETNN_API detnn_result detnn_verify_receipt(const char *path, const detnn_data *
 #undef DETNNI_ONE_SET
 #undef DETNNI_ON_GPU
 #undef DETNNI_PANELS
+#undef DETNNI_PANELS_ROWS
 #undef DETNNI_PATH_MAX
 #undef DETNNI_PROCESS
 #undef DETNNI_RARE
 #undef DETNNI_RESTRICT
 #undef DETNNI_SEEK
+#undef DETNNI_SHEET
 #undef DETNNI_SYNC
 #undef DETNNI_TELL
 #undef DETNNI_TERMINAL
