@@ -5583,9 +5583,79 @@ DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const flo
     } while (n < out);
 }
 
+/* dx = dz w^T for R rows, or fewer of which the last is there again: vectors of w's rows are turned in registers, four
+   of its columns at a time, and go on with the chains at once. */
+#define DETNNI_DX_ZERO(i, j) VF c##i = vf_set(0.0f);
+#define DETNNI_DX_STEP(i, j) c##i = vf_fma(vf_set((i < 5 ? d : d5)[i % 5 * out]), x, c##i);
+#define DETNNI_DX_SAVE(i, j) if (i < p->rows) vf_store(dx + i * p->in + k, c##i);
+#define DETNNI_DX_COLUMN(R, column) x = column; DETNNI_R##R(DETNNI_C1, DETNNI_DX_STEP) d++; d5++; v++;
+#define DETNNI_DX(R) \
+DETNNI_FN0 void DETNNI_N(input_gradient_##R)(const detnni_dense *p, const float *dz, const float *w, float *dx) \
+{ \
+    const size_t out = p->out; \
+    size_t k, n, i; \
+    for (k = p->from; k < p->to; k += DETNNI_W) { \
+        const float *d = dz, *d5 = dz + (R > 5 ? 5 * out : 0), *v; \
+        DETNNI_R##R(DETNNI_C1, DETNNI_DX_ZERO) \
+        k = detnni_min(k, p->to - DETNNI_W); \
+        v = w + k * out; \
+        for (n = out; n >= 4; n -= 4) { \
+            VF x, x0 = DETNNI_N(quads)(v, out), x1 = DETNNI_N(quads)(v + out, out); \
+            VF x2 = DETNNI_N(quads)(v + 2 * out, out), x3 = DETNNI_N(quads)(v + 3 * out, out); \
+            DETNNI_TURN4(x0, x1, x2, x3); \
+            DETNNI_DX_COLUMN(R, x0) \
+            DETNNI_DX_COLUMN(R, x1) \
+            DETNNI_DX_COLUMN(R, x2) \
+            DETNNI_DX_COLUMN(R, x3) \
+        } \
+        for (; n; n--) { \
+            float column[DETNNI_W]; \
+            VF x; \
+            for (i = 0; i < DETNNI_W; i++) column[i] = v[i * out]; \
+            DETNNI_DX_COLUMN(R, vf_load(column)) \
+        } \
+        DETNNI_R##R(DETNNI_C1, DETNNI_DX_SAVE) \
+    } \
+}
+DETNNI_DX(1)
+DETNNI_DX(2)
+#if DETNNI_W > 4
+DETNNI_DX(4)
+#endif
+#if DETNNI_W > 8
+DETNNI_DX(8)
+#endif
+
+/* Does one of these for at most half a vector of rows, if it can. */
+DETNNI_FN0 int DETNNI_N(input_gradient_few)(const detnni_dense *p, const float *dz, const float *w, float *dx)
+{
+    const size_t rows = p->rows, out = p->out, height = rows < 3 ? rows : rows < 5 ? 4 : 8;
+    size_t i;
+    if (!rows || rows > DETNNI_W / 2 || p->to - p->from < DETNNI_W || (height == 8 && DETNNI_N(clash)(out))) return 0;
+    if (rows < height) {
+        if (height * out > p->room) return 0;
+        for (i = 0; i < height; i++)
+            DETNNI_COPY(p->scratch + i * out, dz + detnni_min(i, rows - 1) * out, out * sizeof(float));
+        dz = p->scratch;
+    }
+    switch (height) {
+    case 1: DETNNI_N(input_gradient_1)(p, dz, w, dx); break;
+    case 2: DETNNI_N(input_gradient_2)(p, dz, w, dx); break;
+#if DETNNI_W > 4
+    case 4: DETNNI_N(input_gradient_4)(p, dz, w, dx); break;
+#endif
+#if DETNNI_W > 8
+    case 8: DETNNI_N(input_gradient_8)(p, dz, w, dx); break;
+#endif
+    default: return 0;
+    }
+    return 1;
+}
+
 DETNNI_FN0 void DETNNI_N(input_gradient)(const detnni_dense *p, const float *dz, const float *w, float *dx)
 {
     DETNNI_N(product) q;
+    if (DETNNI_N(input_gradient_few)(p, dz, w, dx)) return;
     if (p->rows > DETNNI_W / 2 && p->rows <= DETNNI_TURNED) {
         DETNNI_N(input_gradient_turned)(p, dz, w, dx);
         return;
@@ -6100,6 +6170,11 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_COLUMN
 #undef DETNNI_COUNT
 #undef DETNNI_DRAWN
+#undef DETNNI_DX
+#undef DETNNI_DX_COLUMN
+#undef DETNNI_DX_SAVE
+#undef DETNNI_DX_STEP
+#undef DETNNI_DX_ZERO
 #undef DETNNI_EACH
 #undef DETNNI_FEW
 #undef DETNNI_FINISH
