@@ -3020,7 +3020,7 @@ static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t t
 #define DETNNI_BLOCK_TILES 21
 #define DETNNI_COLUMNS     1024
 #define DETNNI_SHEET       256
-#define DETNNI_FAR         ((size_t)3 << (sizeof(size_t) > 2 ? 19 : 12))
+#define DETNNI_FAR         ((size_t)3 << (sizeof(size_t) > 2 ? 18 : 11))
 typedef struct detnni_block {
     size_t tall, most, deep, sheet;
 } detnni_block;
@@ -3031,7 +3031,7 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t cols, size_t t
     b.most = detnni_min(rows, tallest + tallest / 4);
     b.tall = detnni_min(b.most, tallest);
     b.deep = 512;
-    b.sheet = cols && b.most == rows && k >= DETNNI_FAR / cols * (rows < 16 ? 2 : 1) ? DETNNI_SHEET : 0;
+    b.sheet = cols && b.most == rows && k >= DETNNI_FAR / cols * (rows < 8 ? 2 : 1) ? DETNNI_SHEET : 0;
     while (!b.sheet && b.deep < k && 2 * b.deep * b.tall <= 512 * tallest) b.deep *= 2;
     if (b.deep > k) b.deep = k;
     return b;

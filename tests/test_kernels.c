@@ -383,9 +383,9 @@ static void dense_in_blocks(void)
     check_parts(ORDINARY, 'f', 85, 130, 385);
     check_parts(ORDINARY, 'w', 1100, 155, 129);
     /* sheets of weights that lie far away: few rows, a last strip of two vectors or one, and with panels */
-    check_parts(ORDINARY, 'f', 3, 1031, 3100);
-    check_parts(ORDINARY, 'f', 17, 1031, 1603);
-    check_parts(ORDINARY, 'f', 81, 3000, 525);
+    check_parts(ORDINARY, 'f', 3, 515, 3100);
+    check_parts(ORDINARY, 'f', 17, 519, 1603);
+    check_parts(ORDINARY, 'f', 81, 1501, 525);
 }
 
 /* A batch that is smaller than the one that scratch is for: its blocks are less wide and longer. */
