@@ -46,11 +46,11 @@ build/detnn.o: detnn.h | build
 	@printf '#define DETNN_THREADS 1\n#define DETNN_IMPLEMENTATION\n#include "detnn.h"\n' >build/detnn.c
 	@$(CC) $(CFLAGS) $(WARN) -I. -c build/detnn.c -o $@
 
-LINKED = $(patsubst tests/%.c,build/%,$(shell grep -L detnni_ tests/test_*.c))
+LINKED := $(patsubst tests/%.c,build/%,$(shell grep -L detnni_ tests/test_*.c))
 $(LINKED): build/detnn.o
 build/test_%: tests/test_%.c $(wildcard tests/*.h) detnn.h | build
 	@echo "  CC   $<"
-	@if ! grep -q detnni_ $<; then $(CC) -std=c99 -O0 $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; \
+	@if [ -n "$(filter $@,$(LINKED))" ]; then $(CC) -std=c99 -O0 $(WARN) -DTEST_LINKED -I. -Itests $< build/detnn.o -o $@ -lpthread -lm; \
 	else case $* in kernels|hard) sets= ;; *) sets=-DDETNN_PORTABLE=1 ;; esac; \
 	    $(CC) $(TEST) $(WARN) $$sets -I. -Itests $< -o $@ -lpthread -lm; fi
 

@@ -3015,8 +3015,9 @@ static detnni_dense detnni_dense_of(size_t rows, size_t in, size_t out, size_t t
 
 /* Blocks of a product's left side that a near cache holds: `tall` rows, and up to `most` in the last block or the only
  * one; `deep` along the chains, a power of two or all. Where there is more than one, so many columns are taken at a
- * time. A right side [k][cols] that may lie in memory alone (from FAR floats on, if one block shares its cost) is
- * packed a sheet of columns at a time: memory is quickest along its lines. cols 0: it is not. */
+ * time. A right side [k][line] of FAR floats and more (twice that below 8 rows, which share the cost) is taken to lie
+ * in no near cache and, if all rows are one block, is packed `sheet` columns at a time, along whole lines of memory.
+ * line 0: it is not. */
 #define DETNNI_BLOCK_TILES 21
 #define DETNNI_COLUMNS     1024
 #define DETNNI_SHEET       256
@@ -3025,13 +3026,14 @@ typedef struct detnni_block {
     size_t tall, most, deep, sheet;
 } detnni_block;
 
-static detnni_block detnni_block_of(size_t rows, size_t k, size_t cols, size_t tallest)
+static detnni_block detnni_block_of(size_t rows, size_t k, size_t line, size_t tallest)
 {
     detnni_block b;
     b.most = detnni_min(rows, tallest + tallest / 4);
     b.tall = detnni_min(b.most, tallest);
     b.deep = 512;
-    b.sheet = cols && b.most == rows && k >= DETNNI_FAR / cols * (rows < 8 ? 2 : 1) ? DETNNI_SHEET : 0;
+    b.sheet = detnni_min((line + 31) / 32 * 32, DETNNI_SHEET);
+    if (b.sheet < DETNNI_SHEET / 2 || b.most < rows || k < DETNNI_FAR / line * (rows < 8 ? 2 : 1)) b.sheet = 0;
     while (!b.sheet && b.deep < k && 2 * b.deep * b.tall <= 512 * tallest) b.deep *= 2;
     if (b.deep > k) b.deep = k;
     return b;
@@ -3040,9 +3042,10 @@ static detnni_block detnni_block_of(size_t rows, size_t k, size_t cols, size_t t
 #define DETNNI_DEEPEST 2048 /* longest pieces of the input gradient's chains: scratch may be for shorter ones */
 
 /* What vector kernels pack and (trees over samples) add up beside for a product [rows][cols] with chains of k, at
- * most: as `blocks` (section 11) shares it out, whichever set of kernels. Panels pay from so many columns on. */
+ * most: as `blocks` (section 11) shares it out, whichever set of kernels. Panels pay from so many columns on, and rows:
+ * fewer stay in a near cache as they are (but a batch of fewer rows takes longer blocks, in the panels' room). */
 #define DETNNI_PANELS      384
-#define DETNNI_PANELS_ROWS 81 /* fewer, as in memory, stay in a near cache as they are */
+#define DETNNI_PANELS_ROWS 81
 #define DETNNI_TREE_PANELS 128
 static size_t detnni_blocks_room(size_t rows, size_t cols, size_t k, int tree)
 {
@@ -5064,7 +5067,7 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         DETNNI_C##V(ALSO, 0) \
         if (PANEL) { \
             vf_ahead(a + at + 16 * ak); \
-            vf_ahead(line + D * DETNNI_W); \
+            vf_ahead(line + (V > 1 ? D * DETNNI_W : 0)); \
         } \
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
@@ -5077,7 +5080,7 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
     const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
     const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1; \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
-    const float *b = t->b, *init = t->init, *line = t->next, *lines = line + R * cs; \
+    const float *b = t->b, *init = t->init, *line = t->next, *lines = line + (R - 1) * cs; \
     float *c = t->c, *copy = t->copy; \
     size_t k = t->k, joins = t->joins; \
     VF x; \
@@ -5216,6 +5219,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     const int kept = in_rows ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
     const int once = t.is || t.joins; /* c is read: no row may be computed twice */
     const size_t even = DETNNI_N(even)(rows, vectors > 2 ? DETNNI_LOW : DETNNI_MOST);
+    const int tiles = panels && DETNNI_N(tile_of)(DETNNI_N(packed), even, 2); /* not a taller one: once */
     const float *a = t.a, *init = t.init, *next = t.next;
     float *c = t.c;
     size_t at = 0, tall = 0, panel = 0;
@@ -5225,7 +5229,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     t.last = width - t.cols;
     while (at < rows) {
         const size_t left = rows - at;
-        const int now = t.copy ? kept : panels && t.bs == 2 * DETNNI_W && vectors == 2 ? DETNNI_N(packed) : plain;
+        const int now = t.copy ? kept : tiles && t.bs == 2 * DETNNI_W && vectors == 2 ? DETNNI_N(packed) : plain;
         size_t from;
         if (now != kind || tall > left) {
             kind = now;
@@ -5344,19 +5348,19 @@ DETNNI_FN0 void DETNNI_N(spread)(const float *a, size_t as, size_t rows, size_t 
 
 /* Packs columns of b into strips of two vectors, k long, for `down`; the second vector of the last one begins earlier
    where it would not be whole. */
-DETNNI_FN0 void DETNNI_N(sheet)(const float *b, size_t bs, size_t k, size_t cols, float *d)
+DETNNI_FN0 void DETNNI_N(pack_sheet)(const float *b, size_t bs, size_t k, size_t cols, float *d)
 {
     const size_t strip = 2 * DETNNI_W;
     size_t i, n;
     for (i = 0; i < k; i++, b += bs, d += strip) {
-        float *place = d;
+        float *to = d;
         for (n = 0; n < cols && i + 2 < k; n += 16) vf_ahead(b + 2 * bs + n);
-        for (n = 0; n < cols; n += strip, place += k * strip) {
+        for (n = 0; n < cols; n += strip, to += k * strip) {
             const size_t width = detnni_min(cols - n, strip);
-            if (width <= DETNNI_W) vf_store(place, vf_get(b + n, vf_lanes(width)));
+            if (width <= DETNNI_W) vf_store(to, vf_get(b + n, vf_lanes(width)));
             else {
-                vf_store(place, vf_load(b + n));
-                vf_store(place + DETNNI_W, vf_load(b + n + width - DETNNI_W));
+                vf_store(to, vf_load(b + n));
+                vf_store(to + DETNNI_W, vf_load(b + n + width - DETNNI_W));
             }
         }
     }
@@ -5377,7 +5381,7 @@ typedef struct {
 DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
 {
     const detnni_block block = detnni_block_of(q->rows, q->bt ? detnni_min(q->k, DETNNI_DEEPEST) : q->k,
-                                               q->at || q->bt ? 0 : q->cols, DETNNI_BLOCK_TILES * DETNNI_MOST);
+                                               q->at || q->bt ? 0 : q->bs, DETNNI_BLOCK_TILES * DETNNI_MOST);
     const int unpacked = q->at ? DETNNI_N(as_panel) : DETNNI_N(as_rows);
     const size_t strip = 2 * DETNNI_W;
     const size_t tree = q->at && q->k > 64;
@@ -5423,8 +5427,8 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                 t.a = panels || spread ? near_a : a;
                 t.as = panels ? DETNNI_HEIGHT : spread ? t.k + DETNNI_PAD : q->as;
                 for (n = first; n < end; n += width) {
-                    const size_t place = keep ? n - first : sheet ? (n - first) % sheet : 0;
-                    float *kept = near_b + place * t.k;
+                    const size_t column = keep ? n - first : sheet ? (n - first) % sheet : 0;
+                    float *kept = near_b + column * t.k;
                     const int fresh = !keep || m == 0;
                     width = detnni_min(most, end - n);
                     t.b = q->bt ? q->b + n * q->bs + k : q->b + k * q->bs + n;
@@ -5432,7 +5436,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                     t.b_last = width - detnni_min(width, DETNNI_W);
                     t.copy = 0;
                     if (q->bt && fresh) DETNNI_N(turn)(t.b, q->bs, width, t.k, kept, strip);
-                    if (sheet && place == 0) DETNNI_N(sheet)(t.b, q->bs, t.k, detnni_min(sheet, end - n), near_b);
+                    if (sheet && column == 0) DETNNI_N(pack_sheet)(t.b, q->bs, t.k, detnni_min(sheet, end - n), near_b);
                     if (copy && fresh && width > DETNNI_W) t.copy = kept;
                     else if (q->bt || sheet || (copy && width > DETNNI_W)) {
                         t.b = kept;
@@ -5556,7 +5560,7 @@ DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const flo
     DETNNI_ZERO(&t, sizeof t);
     t.cs = t.bs = strip;
     t.c = tile;
-    t.next = tile;
+    t.next = tile; /* tiles of rows fetch nothing ahead */
     do {
         t.k = detnni_min(deep, out - n);
         for (m = 0; m < rows; m += width) {

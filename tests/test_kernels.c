@@ -300,7 +300,7 @@ static void dense_batches(void)
 }
 
 /* Larger products, whole and in parts [from, to) as threads take them, against plain C; nothing beside a part is
- * written. form: 'f', 'i' or 'w' alone, whole; 0: all. */
+ * written. form: 'f', 'i' or 'w' alone, whole; 'F': forward, in parts too; 0: all. */
 static void check_parts(int kind, char form, size_t rows, size_t in, size_t out)
 {
     uint64_t state = rows * 31 + in * 17 + out;
@@ -315,11 +315,11 @@ static void check_parts(int kind, char form, size_t rows, size_t in, size_t out)
     data_of(kind, &state, w, in * out);
     data_of(kind, &state, b, out);
     data_of(kind, &state, dz, rows * out);
-    if (!form || form == 'f') sets[0]->forward(&p, x, w, b, z);
+    if (!form || form == 'f' || form == 'F') sets[0]->forward(&p, x, w, b, z);
     if (!form || form == 'i') sets[0]->input_gradient(&q, dz, w, dx);
     if (!form || form == 'w') sets[0]->weight_gradient(&q, x, dz, dw, db);
     for (k = 1; k < set_count; k++)
-        for (part = 0; part < (form ? 1 : 4); part++) {
+        for (part = 0; part < (form && form != 'F' ? 1 : 4); part++) {
             const int whole = part == 0;
             p.from = whole ? 0 : detnn_splitmix64(&state) % out;
             p.to = whole ? out : p.from + 1 + detnn_splitmix64(&state) % (out - p.from);
@@ -336,7 +336,7 @@ static void check_parts(int kind, char form, size_t rows, size_t in, size_t out)
                NAME(k), what, kind, (int)rows, (int)in, (int)out, (int)range.from, (int)range.to,  \
                (int)beside);                                                                       \
     } while (0)
-            if (!form || form == 'f') {
+            if (!form || form == 'f' || form == 'F') {
                 for (i = 0; i < rows * (in + out) + in * out; i++) got[i] = guard;
                 sets[k]->forward(&p, x, w, b, got);
                 PARTS("forward", z, rows * out, i % out, p);
@@ -383,8 +383,8 @@ static void dense_in_blocks(void)
     check_parts(ORDINARY, 'f', 85, 130, 385);
     check_parts(ORDINARY, 'w', 1100, 155, 129);
     /* sheets of weights that lie far away: few rows, a last strip of two vectors or one, and with panels */
-    check_parts(ORDINARY, 'f', 3, 515, 3100);
-    check_parts(ORDINARY, 'f', 17, 519, 1603);
+    check_parts(ORDINARY, 'f', 3, 515, 3103);
+    check_parts(ORDINARY, 'F', 17, 519, 1603);
     check_parts(ORDINARY, 'f', 81, 1501, 525);
 }
 
