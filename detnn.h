@@ -5219,7 +5219,7 @@ DETNNI_FN0 void DETNNI_N(down)(DETNNI_N(tile) t, int form, size_t rows, size_t w
     const int kept = in_rows ? DETNNI_N(rows_kept) : DETNNI_N(panel_kept);
     const int once = t.is || t.joins; /* c is read: no row may be computed twice */
     const size_t even = DETNNI_N(even)(rows, vectors > 2 ? DETNNI_LOW : DETNNI_MOST);
-    const int tiles = panels && DETNNI_N(tile_of)(DETNNI_N(packed), even, 2); /* not a taller one: once */
+    const int tiles = panels && DETNNI_N(tile_of)(DETNNI_N(packed), even, 2); /* a taller one may repeat rows */
     const float *a = t.a, *init = t.init, *next = t.next;
     float *c = t.c;
     size_t at = 0, tall = 0, panel = 0;
@@ -5560,7 +5560,7 @@ DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const flo
     DETNNI_ZERO(&t, sizeof t);
     t.cs = t.bs = strip;
     t.c = tile;
-    t.next = tile; /* tiles of rows fetch nothing ahead */
+    t.next = tile; /* tiles of rows do not fetch c ahead */
     do {
         t.k = detnni_min(deep, out - n);
         for (m = 0; m < rows; m += width) {
