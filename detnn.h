@@ -88,7 +88,8 @@
  * allocate nothing. desc.batch_max is the number of samples held at once; a batch may be larger: then
  * it is computed in parts of 64 * 2^k samples, to the same bits, and desc.parts_max says how many parts
  * there may be (each doubling costs one more copy of the gradients). desc.predict_only leaves out all
- * that training needs; with it, desc.weights may point to weights in flash, used where they lie.
+ * that training needs; with it, desc.weights may point to weights in flash, used where they lie. For a
+ * block of some MB from malloc, Linux is asked for huge pages (madvise).
  *
  * M3. Errors. What can fail returns a detnn_result (0, DETNN_OK, is success) and takes a detnn_error *
  * last, which may be null: it receives the code and a sentence that names what is wrong. A failed call
@@ -7013,6 +7014,27 @@ DETNN_API detnn_result detnn_net_init(detnn_net **net, const detnn_net_desc *des
     DETNNI_GUARDED(detnni_net_init(net, desc, block, block_size, err));
 }
 
+#if defined(__linux__) && DETNNI_GNU && !DETNN_NO_MALLOC && !DETNN_CUDA
+#ifdef __cplusplus
+extern "C"
+#else
+extern
+#endif
+int detnni_madvise(void *at, size_t size, int advice) __asm__("madvise"); /* hidden in <sys/mman.h> by -std=c99 */
+
+/* Asks for huge pages in a block from malloc that has room for some: 2 to 5 % for nets of some MB (the TLB misses
+ * less). Advice: where the system has none, or no wish to give any, nothing follows. */
+static void detnni_huge_pages(void *memory, size_t size)
+{
+    enum { HUGEPAGE = 14 }; /* MADV_ */
+    const uintptr_t page = (uintptr_t)1 << 21, from = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    const uintptr_t to = ((uintptr_t)memory + size) & ~(page - 1);
+    if (to > from) (void)detnni_madvise((void *)from, to - from, HUGEPAGE);
+}
+#else
+static void detnni_huge_pages(void *memory, size_t size) { (void)memory; (void)size; }
+#endif
+
 DETNNI_NOINLINE static detnn_result detnni_net_create(detnn_net **net, const detnn_net_desc *desc, detnn_error *err)
 {
     size_t size = 0;
@@ -7025,7 +7047,7 @@ DETNNI_NOINLINE static detnn_result detnni_net_create(detnn_net **net, const det
         return detnni_fail(err, DETNN_ERROR_MEMORY,
                            "this build has no malloc: give desc.allocator, or use detnn_net_init");
 #else
-    else memory = malloc(size);
+    else if ((memory = malloc(size)) != 0) detnni_huge_pages(memory, size);
 #endif
     if (!memory) return detnni_fail(err, DETNN_ERROR_MEMORY, "no memory: the net needs %z bytes", size);
     r = detnni_net_init(net, desc, memory, size, err);
