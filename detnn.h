@@ -3098,6 +3098,7 @@ struct detnni_kernels {
     void (*add)(const float *x, size_t n, float *y);
     uint32_t (*magnitude)(const float *x, size_t n);
     void (*words)(const detnni_stream *s, uint64_t first, size_t n, uint32_t *word);
+    void (*uniform)(const detnni_stream *s, uint64_t first, size_t n, float scale, float offset, float *y);
     void (*exact[DETNNI_EXACT_COUNT])(const float *x, size_t n, float *y);
 };
 
@@ -4591,6 +4592,15 @@ DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *stream, uint64_t first, siz
     for (i = 0; i < n; i++) word[i] = detnni_word(&s, first + i);
 }
 
+/* fma(scale, u, offset) of the stream's uniform numbers u (C6). */
+DETNNI_FN0 void DETNNI_N(uniform)(const detnni_stream *stream, uint64_t first, size_t n, float scale, float offset,
+                                  float *y)
+{
+    detnni_stream s = *stream;
+    size_t i;
+    for (i = 0; i < n; i++) y[i] = DETNNI_FMA(scale, detnni_unit(detnni_word(&s, first + i)), offset);
+}
+
 /* y = x where the element is kept, scaled, else +0 (C8); first: the index of x[0] in the whole tensor. Backward
  * it is the same on the gradient. y may be x. */
 DETNNI_FN0 void DETNNI_N(dropout)(float rate, uint64_t seed, uint64_t step, uint32_t layer, uint64_t first,
@@ -4729,6 +4739,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #define vu_xor          _mm512_xor_si512
 #define vu_max          _mm512_max_epi32
 #define vu_sign(x)      _mm512_srai_epi32(x, 31)
+#define vu_top(x)       _mm512_cvtepi32_ps(_mm512_srli_epi32(x, 8))
 #define vu_ge           _mm512_cmpge_epu32_mask
 #define vu_mul          _mm512_mul_epu32
 #define vu_add          _mm512_add_epi32
@@ -4777,6 +4788,7 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
 #define vu_xor          _mm256_xor_si256
 #define vu_max          _mm256_max_epi32
 #define vu_sign(x)      _mm256_srai_epi32(x, 31)
+#define vu_top(x)       _mm256_cvtepi32_ps(_mm256_srli_epi32(x, 8))
 #define vu_ge(x, y)     _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(x, y), x))
 #define vu_mul          _mm256_mul_epu32
 #define vu_add          _mm256_add_epi32
@@ -4822,6 +4834,7 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s)
 #define vu_xor          _mm_xor_si128
 #define vu_max          DETNNI_N(vu_max)
 #define vu_sign(x)      _mm_srai_epi32(x, 31)
+#define vu_top(x)       _mm_cvtepi32_ps(_mm_srli_epi32(x, 8))
 #define vu_turn(x)      vu_xor(x, vu_set(1u << 31)) /* unsigned order to signed */
 #define vu_ge(x, y)     _mm_castsi128_ps(vu_xor(_mm_cmplt_epi32(vu_turn(x), vu_turn(y)), vu_set(-1)))
 #define vu_mul          _mm_mul_epu32
@@ -4899,6 +4912,7 @@ DETNNI_FN uint32x4_t vf_gt(float32x4_t x, float32x4_t y)
 #define vu_xor          veorq_u32
 #define vu_max(x, y)    vreinterpretq_u32_s32(vmaxq_s32(vreinterpretq_s32_u32(x), vreinterpretq_s32_u32(y)))
 #define vu_sign(x)      vreinterpretq_u32_s32(vshrq_n_s32(vreinterpretq_s32_u32(x), 31))
+#define vu_top(x)       vcvtq_f32_u32(vshrq_n_u32(x, 8))
 #define vu_ge           vcgeq_u32
 #define vu_half(x)      vmovn_u64(vreinterpretq_u64_u32(x))
 #define vu_mul(x, y)    vreinterpretq_u32_u64(vmull_u32(vu_half(x), vu_half(y)))
@@ -4942,6 +4956,7 @@ DETNNI_FN VF DETNNI_N(quads)(const float *p, size_t s) { (void)s; return vld1q_f
 #define vu_xor          wasm_v128_xor
 #define vu_max          wasm_i32x4_max
 #define vu_sign(x)      wasm_i32x4_shr(x, 31)
+#define vu_top(x)       wasm_f32x4_convert_i32x4(wasm_u32x4_shr(x, 8))
 #define vu_ge           wasm_u32x4_ge
 #define vu_half(x)      wasm_i32x4_shuffle(x, x, 0, 2, 0, 2)
 #define vu_mul(x, y)    wasm_u64x2_extmul_low_u32x4(vu_half(x), vu_half(y))
@@ -5994,6 +6009,15 @@ DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /*
     }
 }
 
+/* Fetches what so many numbers are written to a little later. */
+#define DETNNI_SOON 896
+DETNNI_FN void DETNNI_N(soon)(const void *out, size_t all)
+{
+    const char *at = (const char *)out + 4 * DETNNI_SOON;
+    size_t i;
+    for (i = 0; all >= DETNNI_SOON + DETNNI_DRAWN && i < 4 * DETNNI_DRAWN; i += 64) vf_ahead(at + i);
+}
+
 DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
 {
     uint32_t word[DETNNI_DRAWN], key[20];
@@ -6002,8 +6026,29 @@ DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t a
     for (; all; all -= n, out += n, first += n, skip = 0) {
         const int whole = all >= DETNNI_DRAWN && !skip;
         n = detnni_min(all, DETNNI_DRAWN - skip);
+        DETNNI_N(soon)(out, all);
         DETNNI_N(philox)(key, s, (uint32_t)(first >> 2), whole ? out : word);
         if (!whole) DETNNI_COPY(out, word + skip, n * sizeof *word);
+    }
+}
+
+/* fma(scale, u, offset) of the stream's uniform numbers u (C6): the words' upper 24 bits. */
+DETNNI_FN0 void DETNNI_N(uniform)(const detnni_stream *s, uint64_t first, size_t all, float scale, float offset,
+                                  float *y)
+{
+    const VF unit = vf_set(1.0f / 16777216.0f), by = vf_set(scale), low = vf_set(offset);
+    uint32_t word[DETNNI_DRAWN + 4], key[20];
+    size_t n, skip = (size_t)(first & 3);
+    DETNNI_ZERO(word + DETNNI_DRAWN, 4 * sizeof *word);
+    DETNNI_N(philox_key)(s, key);
+    for (; all; all -= n, y += n, first += n, skip = 0) {
+        DETNNI_N(soon)(y, all);
+        DETNNI_N(philox)(key, s, (uint32_t)(first >> 2), word);
+        n = detnni_min(all, DETNNI_DRAWN - skip);
+        DETNNI_EACH(
+            VF u = vf_mul(vu_top(vu_load(word + skip + i)), unit);
+            DETNNI_STORE(y, vf_fma(by, u, low));
+        );
     }
 }
 
@@ -6229,6 +6274,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_ROWS_C
 #undef DETNNI_ROWS_V
 #undef DETNNI_SOME
+#undef DETNNI_SOON
 #undef DETNNI_STEP
 #undef DETNNI_STEPS
 #undef DETNNI_STORE
@@ -6280,6 +6326,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef vu_set
 #undef vu_sign
 #undef vu_store
+#undef vu_top
 #undef vu_upper
 #undef vu_xor
 #undef vu_xor3
@@ -6291,7 +6338,7 @@ static const detnni_kernels DETNNI_N(kernels) = {
     DETNNI_SET,
     DETNNI_N(forward), DETNNI_N(input_gradient), DETNNI_N(weight_gradient), DETNNI_N(max), DETNNI_N(sum), DETNNI_N(dot),
     DETNNI_N(softmax), DETNNI_N(activate), DETNNI_N(activate_back), DETNNI_N(dropout), DETNNI_N(update),
-    DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words),
+    DETNNI_N(add), DETNNI_N(magnitude), DETNNI_N(words), DETNNI_N(uniform),
     { DETNN_FUNCTIONS(DETNNI_EXACT_ENTRY) }
 };
 #endif /* DETNNI_ISA != DETNNI_ISA_CUDA */
@@ -6459,15 +6506,7 @@ static void detnni_scaled(const detnni_kernels *k, float scale, const float *x, 
 static void detnni_uniforms(const detnni_kernels *k, const detnni_stream *s, uint64_t first, size_t n, float low,
                             float high, float *out)
 {
-    size_t m, i;
-    for (; n; n -= m, first += m, out += m) {
-        uint32_t word[DETNNI_DRAW];
-        float u[DETNNI_DRAW];
-        m = detnni_min(n, DETNNI_DRAW);
-        DETNNI_ONE(k)->words(s, first, m, word);
-        for (i = 0; i < m; i++) u[i] = detnni_unit(word[i]);
-        detnni_scaled(k, high - low, u, low, m, out);
-    }
+    DETNNI_ONE(k)->uniform(s, first, n, high - low, low, out);
 }
 
 /* Pair by pair as detnni_normal does. */
@@ -11678,6 +11717,7 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     float x[N], w[N], a[N], b[N], m[4][N], scratch[DETNNI_LANES > 1 ? 4400 : 2 * OUTPUTS];
     float ma = 0.0f, mb = 0.0f, sa = 0.0f, sb = 0.0f;
     detnn_schedule constant = detnn_schedule_default();
+    const detnni_stream stream = detnni_stream_of(1, 0, DETNNI_USER, 0);
     const size_t room = detnni_room(ROWS, INPUTS, OUTPUTS, 1);
     detnni_dense p = detnni_dense_of(ROWS, INPUTS, OUTPUTS, OUTPUTS, scratch, room), gradient = p;
     size_t i, f;
@@ -11698,6 +11738,9 @@ static const char *detnni_selftest_kernels(const detnni_kernels *k, const detnni
     for (i = 0; i < N; i++)
         if ((DETNNI_HAS(ACTIVATIONS) && detnni_float_bits(a[i]) != 0x80000001) || detnni_float_bits(b[i]) != 0x80000004)
             return "subnormal elements";
+    plain->uniform(&stream, 1, N, 3.0f, -1.0f, a);
+    k->uniform(&stream, 1, N, 3.0f, -1.0f, b);
+    if (!detnni_same_bits(a, b, N)) return "uniform numbers";
     for (round = 0; round < 2; round++) {
         detnn_random_normal(1, 0, 0, 0, N, 0.0f, 2.0f, x);
         detnn_random_normal(2, 0, 0, 0, N, 0.0f, 2.0f, w);

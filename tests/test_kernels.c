@@ -693,29 +693,38 @@ static void dropouts(void)
                 }
 }
 
-/* All sets update alike; what they do is compared with C10 in test_optimizers, here the plain
- * one serves. */
+/* The words of a stream, and uniform numbers (C6). */
 static void words_agree(void)
 {
-    enum { N = 300 };
+    enum { N = 1200 };
     static const uint64_t firsts[] = { 0, 1, 2, 3, 5, 63, 0x3fffffffcu, 0x3ffffffffu, 0x400000000u };
-    uint32_t plain[N + 1], got[N + 1];
-    size_t f, n;
+    static const float scales[][2] = { { 2, -1 }, { -0.75f, 0.1f }, { 1e-43f, -1e-44f }, { 3e38f, -2e38f }, { 0, -0.0f } };
+    static uint32_t plain[N + 1], got[N + 1];
+    static float u[N + 1], v[N + 1];
+    size_t f, n, i;
     int k;
     for (f = 0; f < sizeof firsts / sizeof *firsts; f++) {
         const detnni_stream s = detnni_stream_of(42 + f, (uint64_t)f << 30, DETNNI_USER, 9);
         for (n = 0; n <= N; n += 1 + n / 16) {
+            const float *by = scales[n % 5];
             sets[0]->words(&s, firsts[f], n, plain);
+            for (i = 0; i < n; i++) u[i] = ref_fma(by[0], (float)(plain[i] >> 8) / 16777216.0f, by[1]);
+            u[n] = 12345;
             FOR_SETS(k) {
                 got[n] = 12345;
                 sets[k]->words(&s, firsts[f], n, got);
                 CHECKF(!memcmp(got, plain, n * sizeof *got) && got[n] == 12345, "%s, %d words from %d on", NAME(k),
                        (int)n, (int)f);
+                v[n] = 12345;
+                sets[k]->uniform(&s, firsts[f], n, by[0], by[1], v);
+                CHECKF(ref_differ(u, v, n + 1) == n + 1, "%s, %d uniform numbers from %d on", NAME(k), (int)n, (int)f);
             }
         }
     }
 }
 
+/* All sets update alike; what they do is compared with C10 in test_optimizers, here the plain
+ * one serves. */
 static void updates_agree(void)
 {
     enum { N = 150 };
