@@ -5067,8 +5067,13 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
 #define DETNNI_INIT(i, j)   c##i##_##j = DETNNI_GET(init + (size_t)i * is + p##j);
 #define DETNNI_B(i, j)      const VF b##j = DETNNI_GET(row + o##j);
 #define DETNNI_PLAIN(i, j)
-#define DETNNI_AHEAD(i, j)  vf_ahead(row + 8 * bs + o##j);
-#define DETNNI_KEEP(i, j)   vf_store(copy, b##j); copy += DETNNI_W; vf_ahead(row + 6 * bs + o##j);
+#define DETNNI_LINE(vectors) ((vectors) * DETNNI_W % 16 == 0) /* a line of the cache begins after so many */
+#define DETNNI_SOON_C(i, j) if (DETNNI_LINE(j)) vf_ahead(c + (size_t)i * cs + p##j);
+#define DETNNI_AHEAD(i, j)  if (DETNNI_LINE(j)) vf_ahead(row + 8 * bs + o##j);
+#define DETNNI_KEEP(i, j) \
+    vf_store(copy, b##j); \
+    copy += DETNNI_W; \
+    if (DETNNI_LINE(j)) vf_ahead(row + 6 * bs + o##j);
 #define DETNNI_STEP(i, j) \
     if (j == 0) x = vf_set((i < 5 ? a : i < 10 ? a5 : a10)[i % 5 * ar + at]); \
     c##i##_##j = vf_fma(x, b##j, c##i##_##j); \
@@ -5082,17 +5087,19 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         DETNNI_C##V(DETNNI_B, 0) \
         DETNNI_C##V(ALSO, 0) \
         if (PANEL) { \
-            vf_ahead(a + at + 16 * ak); \
-            vf_ahead(line + (V > 1 ? D * DETNNI_W : 0)); \
+            if (PANEL == 1 || D * DETNNI_HEIGHT % 16 == 0) vf_ahead(a + at + 16 * ak); \
+            if (!few) vf_ahead(line + (V > 1 ? D * DETNNI_W : 0)); \
         } \
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
 /* PANEL 0: a lies in rows; 1: in columns; 2: in columns HEIGHT apart, and b in strips of two vectors. ALSO: what is
-   done with b besides. line: of the next tile's c, fetched ahead, a line for each pass of the loop up to `lines`; never
-   beyond c, as what is fetched from no page at all costs more than a miss. */
+   done with b besides. c is fetched ahead: at once where it is but `few` lines of the cache, else a line of the next
+   tile's for each pass of the loop, up to `lines`; never beyond c, as what is fetched from no page at all costs more than
+   a miss. */
 #define DETNNI_TILE(name, R, V, PANEL, ALSO) \
 DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 { \
+    enum { few = R * ((V * DETNNI_W + 15) / 16) <= 12 }; \
     const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
     const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1; \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
@@ -5105,11 +5112,12 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
     DETNNI_C##V(DETNNI_PLACE, 0) \
     DETNNI_R##R(DETNNI_C##V, DETNNI_BEGIN) \
     if (init) { DETNNI_R##R(DETNNI_C##V, DETNNI_INIT) } \
+    if (few) { DETNNI_R##R(DETNNI_C##V, DETNNI_SOON_C) } \
     if (!PANEL) vf_hide(a5, a10); /* so that few registers address the rows */ \
     for (; k >= 2; k -= 2) { \
         DETNNI_STEPS(R, V, PANEL, ALSO, 0) \
         DETNNI_STEPS(R, V, PANEL, ALSO, 1) \
-        line = line == lines ? line : line + cs; \
+        if (!few) line = line == lines ? line : line + cs; \
         a += 2 * ak; \
         a5 = !PANEL ? a5 + 2 : R > 5 ? a + 5 : a; \
         a10 = !PANEL ? a10 + 2 : R > 10 ? a + 10 : a; \
@@ -6237,6 +6245,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_LANE
 #undef DETNNI_LANES4
 #undef DETNNI_LANES8
+#undef DETNNI_LINE
 #undef DETNNI_LOAD
 #undef DETNNI_LONG
 #undef DETNNI_LOW
@@ -6275,6 +6284,7 @@ DETNNI_FN0 uint32_t DETNNI_N(update)(const detnni_update *u, int decay, size_t n
 #undef DETNNI_ROWS_V
 #undef DETNNI_SOME
 #undef DETNNI_SOON
+#undef DETNNI_SOON_C
 #undef DETNNI_STEP
 #undef DETNNI_STEPS
 #undef DETNNI_STORE
