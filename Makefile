@@ -133,7 +133,7 @@ FUZZ_SECONDS = 600
 fuzz: | build
 	SECONDS_EACH=$(FUZZ_SECONDS) bash tests/files.sh fuzz
 
-# GROUP=name or names: products, training, latency, reductions, promise, growth, functions.
+# GROUP=name or names: products, avx2, training, latency, reductions, promise, growth, functions.
 GROUP =
 bench: build/detnn.o
 	@CC="$(CC)" python3 bench/run.py $(GROUP)

@@ -1,6 +1,11 @@
 /* Products of a dense layer, one thread, against sgemm of other libraries: MxKxN is [M][K] times [K][N]. Arguments: name,
    library, VARIABLE=value of its environment (or -), for each peer; a library that exports dnnl_sgemm's signature as
    row_major_sgemm (bench/eigen.cpp) is taken too. detnn adds bias and bias gradient, peers do not. */
+#ifdef AVX2_ALONE /* as on a processor without AVX-512 */
+#include <string.h>
+#define __builtin_cpu_supports(set) (strcmp(set, "avx512f") != 0 && __builtin_cpu_supports(set))
+#define DETNN_IMPLEMENTATION
+#endif
 #include "bench.h"
 #include "detnn.h"
 
@@ -39,6 +44,9 @@ int main(int argc, char **argv)
     size_t m = 0, k = 0, n = 0, i;
     float *a = 0, *b = 0, *c = 0, *right = 0, *bias = 0, *scratch = 0;
     int count = 1, p, form = 0;
+#ifdef AVX2_ALONE
+    setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1);
+#endif
     jobs[0].name = "detnn";
     for (p = 1; p + 2 < argc && count < 32; p += 3, count++) {
         void *library;

@@ -20,9 +20,10 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS
 FORWARD = "64x784x128 64x128x10 64x784x512 64x512x512 256x1024x1024 1024x1024x1024 2048x2048x2048 1x784x128 1x64x64 8x256x256 32x64x64"
 INPUT = "64x512x512 256x1024x1024 64x128x784 8x256x256 1024x1024x1024 2048x2048x2048"
 WEIGHT = "784x64x128 784x64x512 512x64x512 1024x256x1024 1024x1024x1024 2048x2048x2048"
+PRODUCTS = ["forward " + s for s in FORWARD.split()] + ["input gradient " + s for s in INPUT.split()] \
+           + ["weight gradient " + s for s in WEIGHT.split()]
 CASES = {
-    "products": ["forward " + s for s in FORWARD.split()] + ["input gradient " + s for s in INPUT.split()]
-                + ["weight gradient " + s for s in WEIGHT.split()],
+    "products": PRODUCTS, "avx2": PRODUCTS,
     "training": [f"{net} {optimizer}" for net in ("784-128-10", "784-512-512-10") for optimizer in ("SGD", "Adam")],
     "latency": ["64-64-1", "784-128-10"],
     "reductions": [f"{kernel} {place}" for kernel in "sum dot max magnitude add relu philox uniform dropout SGD Adam".split()
@@ -34,6 +35,7 @@ CASES = {
 LIMITS = ("peak", "floor", "memcpy")
 TITLES = {
     "products": "Matrix products, one thread: MxKxN is [M][K] times [K][N]; peak: a loop of fused multiply-adds in registers",
+    "avx2": "The same products by AVX2 kernels alone, detnn's and the others': as on a processor without AVX-512",
     "training": "Training, batches of 64, one thread, the larger net with dropout; floor: its multiply-adds at the peak",
     "latency": "One prediction (onnxruntime and PyTorch called from Python)",
     "reductions": "Kernels over arrays, bytes read and written",
@@ -90,11 +92,12 @@ def frameworks(*names):
 
 
 def commands(group):
-    if group == "products":
+    if group in ("products", "avx2"):
         # The same library under several settings: copies, as a loader takes one file once.
         peers = []
-        for name, variable, values in (("openblas", "OPENBLAS_CORETYPE", ("", "Haswell", "SkylakeX")),
-                                       ("blis", "BLIS_ARCH_TYPE", ("", "haswell", "skx")), ("dnnl", "", ("",))):
+        avx2 = group == "avx2"
+        for name, variable, values in (("openblas", "OPENBLAS_CORETYPE", ("Haswell",) if avx2 else ("", "Haswell", "SkylakeX")),
+                                       ("blis", "BLIS_ARCH_TYPE", ("haswell",) if avx2 else ("", "haswell", "skx")), ("dnnl", "", ("",))):
             path = library(name)
             if not path: continue
             for value in values:
@@ -102,9 +105,10 @@ def commands(group):
                 shutil.copyfile(path, copy)
                 title = {"openblas": "OpenBLAS", "blis": "BLIS", "dnnl": "oneDNN"}[name]
                 peers += [f"{title} {value}".strip(), copy, f"{variable}={value}" if value else "-"]
-        for name, flags in (("native", ["-march=native"]), ("haswell", ["-march=haswell"])):
-            path = eigen(name, *flags)
+        for name in ("haswell",) if avx2 else ("native", "haswell"):
+            path = eigen(name, "-march=" + name)
             if path: peers += [f"Eigen {name}", path, "-"]
+        if avx2: return [[compiled("bench_avx2", "bench/products.c", "-ldl", "-lm", flags=("-O2", "-std=gnu11", "-DAVX2_ALONE")), *peers]]
         return [[program(group), *peers]]
     if group == "training":
         compiled("blas_trainer.o", "bench/blas_trainer.c", flags=("-O3", "-march=native", "-ffast-math", "-std=gnu11", "-c"))
