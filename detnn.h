@@ -5105,7 +5105,7 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
     const float *b = t->b, *init = t->init, *line = t->next, *lines = line + (R - 1) * cs; \
     float *c = t->c, *copy = t->copy; \
-    size_t k = t->k, joins = t->joins; \
+    size_t k = t->k, joins = t->joins, pairs; \
     VF x; \
     DETNNI_MASK \
     DETNNI_C##V(DETNNI_COLUMN, 0) \
@@ -5114,7 +5114,7 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
     if (init) { DETNNI_R##R(DETNNI_C##V, DETNNI_INIT) } \
     if (few) { DETNNI_R##R(DETNNI_C##V, DETNNI_SOON_C) } \
     if (!PANEL) vf_hide(a5, a10); /* so that few registers address the rows */ \
-    for (; k >= 2; k -= 2) { \
+    for (pairs = k / 2; pairs; pairs--) { \
         DETNNI_STEPS(R, V, PANEL, ALSO, 0) \
         DETNNI_STEPS(R, V, PANEL, ALSO, 1) \
         if (!few) line = line == lines ? line : line + cs; \
@@ -5124,7 +5124,7 @@ DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
         b += 2 * bs; \
         vf_again(); \
     } \
-    if (k) { DETNNI_STEPS(R, V, PANEL, ALSO, 0) } \
+    if (k & 1) { DETNNI_STEPS(R, V, PANEL, ALSO, 0) } \
     (void)copy; \
     (void)line; \
     for (; PANEL && joins; joins--) { \
