@@ -5067,13 +5067,16 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
 #define DETNNI_INIT(i, j)   c##i##_##j = DETNNI_GET(init + (size_t)i * is + p##j);
 #define DETNNI_B(i, j)      const VF b##j = DETNNI_GET(row + o##j);
 #define DETNNI_PLAIN(i, j)
-#define DETNNI_LINE(vectors) ((vectors) * DETNNI_W % 16 == 0) /* a line of the cache begins after so many */
-#define DETNNI_SOON_C(i, j) if (DETNNI_LINE(j)) vf_ahead(c + (size_t)i * cs + p##j);
-#define DETNNI_AHEAD(i, j)  if (DETNNI_LINE(j)) vf_ahead(row + 8 * bs + o##j);
+/* Fetched ahead is what one vector, or two, end in: where rows do not begin with a line of the cache, the line before
+   was fetched for the columns before. */
+#define DETNNI_LINE(vectors) ((vectors) * DETNNI_W % 16 == 0 || (vectors) == 2)
+#define DETNNI_SOON_C(i, j) \
+    if (one || DETNNI_LINE(j + 1)) vf_ahead(c + (size_t)i * cs + p##j + (one ? 0 : DETNNI_W - 1));
+#define DETNNI_AHEAD(i, j)  if (DETNNI_LINE(j + 1)) vf_ahead(row + 8 * bs + (j + 1) * DETNNI_W - 1);
 #define DETNNI_KEEP(i, j) \
     vf_store(copy, b##j); \
     copy += DETNNI_W; \
-    if (DETNNI_LINE(j)) vf_ahead(row + 6 * bs + o##j);
+    if (DETNNI_LINE(j + 1)) vf_ahead(row + 6 * bs + (j + 1) * DETNNI_W - 1);
 #define DETNNI_STEP(i, j) \
     if (j == 0) x = vf_set((i < 5 ? a : i < 10 ? a5 : a10)[i % 5 * ar + at]); \
     c##i##_##j = vf_fma(x, b##j, c##i##_##j); \
@@ -5088,18 +5091,18 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
         DETNNI_C##V(ALSO, 0) \
         if (PANEL) { \
             if (PANEL == 1 || D * DETNNI_HEIGHT % 16 == 0) vf_ahead(a + at + 16 * ak); \
-            if (!few) vf_ahead(line + (V > 1 ? D * DETNNI_W : 0)); \
+            if (!few && (D == 0 || DETNNI_W == 16)) vf_ahead(line + (V > 1 ? D * DETNNI_W : 0)); \
         } \
         DETNNI_R##R(DETNNI_C##V, DETNNI_STEP) \
     }
 /* PANEL 0: a lies in rows; 1: in columns; 2: in columns HEIGHT apart, and b in strips of two vectors. ALSO: what is
-   done with b besides. c is fetched ahead: at once where it is but `few` lines of the cache, else a line of the next
-   tile's for each pass of the loop, up to `lines`; never beyond c, as what is fetched from no page at all costs more than
-   a miss. */
+   done with b besides. c is fetched ahead: at once where it is but `few` lines of the cache, else, where a lies in
+   columns, a row of the next tile's for each pass of the loop, up to `lines`; never beyond c, as what is fetched from
+   no page at all costs more than a miss. */
 #define DETNNI_TILE(name, R, V, PANEL, ALSO) \
 DETNNI_FN0 void DETNNI_N(name##_##R##_##V)(const DETNNI_N(tile) *t) \
 { \
-    enum { few = R * ((V * DETNNI_W + 15) / 16) <= 12 }; \
+    enum { few = R * ((V * DETNNI_W + 15) / 16) <= 12, one = V == 1 }; \
     const size_t as = t->as, bs = PANEL == 2 ? 2 * DETNNI_W : t->bs, is = t->is, cs = t->cs, ar = PANEL ? 1 : as; \
     const size_t ak = PANEL == 2 ? DETNNI_HEIGHT : PANEL ? as : 1; \
     const float *a = t->a, *a5 = a + (R > 5 ? 5 * ar : 0), *a10 = a + (R > 10 ? 10 * ar : 0); \
@@ -5475,7 +5478,7 @@ DETNNI_FN0 void DETNNI_N(blocks)(const DETNNI_N(product) *q)
                     }
                     t.c = sums[0].at;
                     t.cs = sums[0].stride;
-                    t.next = end - n > width ? t.c + width : t.c;
+                    t.next = end - n > width ? t.c + detnni_min(width, end - n - DETNNI_W - 1) : t.c; /* not beyond c */
                     t.init = !tree && k ? t.c : q->init ? q->init + n : 0;
                     t.is = !tree && k ? q->cs : 0;
                     DETNNI_N(down)(t, panels ? DETNNI_N(packed) : unpacked, high, width);
@@ -5584,7 +5587,7 @@ DETNNI_FN0 void DETNNI_N(input_gradient_turned)(const detnni_dense *p, const flo
     DETNNI_ZERO(&t, sizeof t);
     t.cs = t.bs = strip;
     t.c = tile;
-    t.next = tile; /* tiles of rows do not fetch c ahead */
+    t.next = tile; /* no tile of rows fetches it */
     do {
         t.k = detnni_min(deep, out - n);
         for (m = 0; m < rows; m += width) {
@@ -6021,9 +6024,9 @@ DETNNI_FN void DETNNI_N(philox_key)(const detnni_stream *s, uint32_t key[20]) /*
 #define DETNNI_SOON 896
 DETNNI_FN void DETNNI_N(soon)(const void *out, size_t all)
 {
-    const char *at = (const char *)out + 4 * DETNNI_SOON;
     size_t i;
-    for (i = 0; all >= DETNNI_SOON + DETNNI_DRAWN && i < 4 * DETNNI_DRAWN; i += 64) vf_ahead(at + i);
+    if (all < DETNNI_SOON + DETNNI_DRAWN) return;
+    for (i = 0; i < 4 * DETNNI_DRAWN; i += 64) vf_ahead((const char *)out + 4 * DETNNI_SOON + i);
 }
 
 DETNNI_FN0 void DETNNI_N(words)(const detnni_stream *s, uint64_t first, size_t all, uint32_t *out)
@@ -7064,18 +7067,19 @@ DETNN_API detnn_result detnn_net_init(detnn_net **net, const detnn_net_desc *des
 }
 
 #if !DETNN_NO_MALLOC
-#if defined(__linux__) && DETNNI_GNU && !DETNN_CUDA
+#if defined(__linux__) && __STDC_HOSTED__ && DETNNI_GNU && !DETNN_CUDA
 #define DETNNI_HUGE_PAGE ((uintptr_t)1 << 21)
 #ifdef __cplusplus
 extern "C"
 #else
 extern
 #endif
-int detnni_madvise(void *at, size_t size, int advice) __asm__("madvise"); /* hidden in <sys/mman.h> by -std=c99 */
+/* hidden in <sys/mman.h> by -std=c99; its own visibility, as the implementation may stand where it is another */
+int detnni_madvise(void *at, size_t size, int advice) __asm__("madvise") __attribute__((visibility("default")));
 #endif
 
-/* A net's block. Huge pages are asked for, where some fit: the TLB misses less, and no pages fall on the same lines of a
- * cache by chance. It is advice: where the system has none, or no wish to give any, nothing follows. */
+/* A net's block. Huge pages are asked for, where some fit: the TLB misses less, and no pages fall on the same lines
+ * of a cache by chance. It is advice: where the system has none, or no wish to give any, nothing follows. */
 static void *detnni_malloc(size_t size)
 {
     void *memory = malloc(size);

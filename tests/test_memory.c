@@ -501,12 +501,43 @@ static void predict_in_any_cut(void)
     detnn_net_destroy(net);
 }
 
+#if defined(__linux__) && defined(__GNUC__)
+/* Asked for them, not whether there are any: that is the system's to say. */
+static void large_nets_ask_for_huge_pages(void)
+{
+    detnn_layer layer = DETNN_DENSE(1024, DETNN_RELU);
+    detnn_net_desc desc = detnn_net_desc_default();
+    unsigned long at, from, to;
+    detnn_error err;
+    detnn_net *net;
+    char line[512], dash;
+    int inside = 0, asked = 0, known = 0;
+    FILE *maps = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+    if (!maps) return; /* a system without */
+    (void)fclose(maps);
+    desc.inputs = 2048, desc.layers = &layer, desc.layer_count = 1, desc.loss = DETNN_MEAN_SQUARED_ERROR;
+    CHECKF(!detnn_net_create(&net, &desc, &err), "%s", err.text);
+    at = (unsigned long)(uintptr_t)(net->weights + 1024 * 1024); /* the middle of 8 MB */
+    maps = fopen("/proc/self/smaps", "r");
+    while (maps && fgets(line, sizeof line, maps)) {
+        if (sscanf(line, "%lx%c%lx", &from, &dash, &to) == 3 && dash == '-') inside = from <= at && at < to;
+        if (inside && strncmp(line, "VmFlags:", 8) == 0) known = 1, asked = strstr(line, " hg") != 0;
+    }
+    if (maps) (void)fclose(maps);
+    CHECKF(asked || !known, "no huge pages were asked for");
+    detnn_net_destroy(net);
+}
+#endif
+
 int main(void)
 {
     TEST(size_is_exact_at_every_offset);
     TEST(size_is_exact_for_every_description);
     TEST(size_is_exact_on_the_heap);
     TEST(allocator_gets_its_sizes_back);
+#if defined(__linux__) && defined(__GNUC__)
+    TEST(large_nets_ask_for_huge_pages);
+#endif
     TEST(nothing_is_allocated_after_creation);
     TEST(every_provider_gives_the_same_bits);
     TEST(snapshot_and_restore);
