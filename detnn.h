@@ -5067,8 +5067,8 @@ typedef void (*DETNNI_N(tile_f))(const DETNNI_N(tile) *);
 #define DETNNI_INIT(i, j)   c##i##_##j = DETNNI_GET(init + (size_t)i * is + p##j);
 #define DETNNI_B(i, j)      const VF b##j = DETNNI_GET(row + o##j);
 #define DETNNI_PLAIN(i, j)
-/* Fetched ahead is what one vector, or two, end in: where rows do not begin with a line of the cache, the line before
-   was fetched for the columns before. */
+/* What is fetched ahead is the line of the cache that vectors end in: the one they begin in was fetched for the columns
+   before, or is the same. LINE: so many vectors fill a line, or are all of a tile's two. */
 #define DETNNI_LINE(vectors) ((vectors) * DETNNI_W % 16 == 0 || (vectors) == 2)
 #define DETNNI_SOON_C(i, j) \
     if (one || DETNNI_LINE(j + 1)) vf_ahead(c + (size_t)i * cs + p##j + (one ? 0 : DETNNI_W - 1));
